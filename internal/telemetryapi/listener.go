@@ -1,0 +1,405 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package telemetryapi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	// maxBodyBytes bounds one delivery. AWS Lambda Telemetry API: a delivery has at most twice `maxBytes` and what
+	// wraps the records, which is well under 1 MiB with NewSubscription; but one record alone may be larger than the
+	// rule has it.
+	maxBodyBytes = 4 << 20
+
+	// maxDiscardBytes bounds how much of an oversized body is read to its end, so that the sender gets to read the
+	// answer instead of a broken connection, which would make it send the body again.
+	maxDiscardBytes = 64 << 20
+
+	// maxQueueBytes bounds the deliveries that wait for Handle. It is the function's memory: about 30 deliveries of
+	// the largest regular size, or seconds of a function that logs as fast as it can.
+	maxQueueBytes = 8 << 20
+
+	// queueWait is how long a delivery waits for room in the queue. Lambda drops what piles up behind a delivery that
+	// is not answered, so the wait is short; and it retries a delivery that is refused with backoff, so refusing is
+	// better than dropping. Half a second lets a short hiccup of the pipelines pass without either.
+	queueWait = 500 * time.Millisecond
+
+	// maxConcurrentBodies bounds the bodies in memory that are not in the queue yet. Lambda sends one at a time.
+	maxConcurrentBodies = 4
+
+	// maxConnections bounds the descriptors, of which the function and we have 1,024 together. Lambda uses one or two.
+	maxConnections = 32
+
+	// readTimeout bounds how long a delivery may take to come in. A freeze in the middle of one runs it out, and the
+	// delivery is sent again.
+	readTimeout = 10 * time.Second
+)
+
+// ListenerSettings are what a Listener needs.
+type ListenerSettings struct {
+	// Port is the TCP port to bind; 0 leaves the choice to the kernel.
+	Port int
+	// Listener, if set, is used instead of binding Port. The Listener of this package closes it.
+	Listener net.Listener
+	// Handle is called with the events of one delivery, never with none, in the order in which deliveries arrived, one
+	// call at a time. The next delivery waits until it returns. ctx ends when Shutdown runs out of time.
+	Handle func(ctx context.Context, events []Event)
+	// Logger gets one line for each kind of problem, never one for each delivery: what we write comes back to us as
+	// telemetry when somebody subscribes to the extension stream.
+	Logger *zap.Logger
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// Counters tell what became of deliveries since Listen.
+type Counters struct {
+	// Deliveries is the number of bodies accepted.
+	Deliveries uint64
+	// Events is the number of events passed to Handle.
+	Events uint64
+	// Malformed is the number of array elements that were not events.
+	Malformed uint64
+	// Undecodable is the number of bodies accepted that are not a JSON array or break off. Events before the break are
+	// in Events.
+	Undecodable uint64
+	// Oversized is the number of bodies dropped for their size.
+	Oversized uint64
+	// Rejected is the number of deliveries answered with 503, which Lambda is expected to send again.
+	Rejected uint64
+	// Panics is the number of deliveries whose Handle panicked.
+	Panics uint64
+	// Abandoned is the number of bodies accepted and dropped because Shutdown ran out of time.
+	Abandoned uint64
+}
+
+// Listener takes the deliveries of the AWS Lambda Telemetry API.
+//
+// It answers a delivery as soon as it has it in memory, and always with success, even when it makes no sense: Lambda
+// sends a refused delivery again, and one that cannot be understood would come back for ever. The exception is a full
+// queue, see queueWait.
+type Listener struct {
+	settings ListenerSettings
+	server   *http.Server
+	queue    *queue
+	slots    chan struct{}
+
+	listener net.Listener
+
+	// handling is the context of Handle; abandon ends it.
+	handling context.Context
+	abandon  context.CancelFunc
+
+	serveOnce    sync.Once
+	served       atomic.Bool
+	workers      sync.WaitGroup
+	shutdownOnce sync.Once
+	shutdownErr  error
+
+	connections atomic.Int64
+
+	deliveries, events, malformed, undecodable, oversized, rejected, panics, abandoned atomic.Uint64
+
+	warnMalformed, warnUndecodable, warnOversized, warnRejected, warnPanic, warnServer sync.Once
+}
+
+// NewListener returns a Listener. It does nothing before Listen.
+func NewListener(settings ListenerSettings) *Listener {
+	if settings.Logger == nil {
+		settings.Logger = zap.NewNop()
+	}
+	l := &Listener{
+		settings: settings,
+		queue:    newQueue(maxQueueBytes),
+		slots:    make(chan struct{}, maxConcurrentBodies),
+		listener: settings.Listener,
+	}
+	l.handling, l.abandon = context.WithCancel(context.Background())
+	l.server = &http.Server{
+		Handler:     http.HandlerFunc(l.receive),
+		ReadTimeout: readTimeout,
+		// Negative is for ever. A timeout that ran out during a freeze would close the connection at the moment of the
+		// thaw, just when Lambda is about to use it.
+		IdleTimeout: -1,
+		ConnState:   l.countConnection,
+		ErrorLog:    log.New(serverLog{l}, "", 0),
+	}
+	return l
+}
+
+// Listen binds the port. Connections are accepted from then on, though not answered before Serve; that is enough for
+// subscribing. It binds all IPv4 addresses, because Lambda delivers to the environment's own address, of which it is
+// documented only that `sandbox.localdomain` resolves to it, and that name does not exist in local tests.
+func (l *Listener) Listen() error {
+	if l.listener != nil {
+		return nil
+	}
+	address := net.JoinHostPort("0.0.0.0", strconv.Itoa(l.settings.Port))
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp4", address)
+	if err != nil {
+		return fmt.Errorf("listen for telemetry: %w", err)
+	}
+	l.listener = listener
+	return nil
+}
+
+// Serve starts to answer deliveries and to call Handle, and returns at once. Listen has to have succeeded.
+func (l *Listener) Serve() {
+	l.serveOnce.Do(func() {
+		l.served.Store(true)
+		l.workers.Go(l.work)
+		l.workers.Go(func() {
+			if err := l.server.Serve(l.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				l.settings.Logger.Error("The telemetry listener has stopped; no more of Lambda's events will be received.",
+					zap.Error(err))
+			}
+		})
+	})
+}
+
+// Addr is the address the listener is bound to. It is nil before Listen.
+func (l *Listener) Addr() net.Addr {
+	if l.listener == nil {
+		return nil
+	}
+	return l.listener.Addr()
+}
+
+// URI is where Lambda is to deliver to. AWS Lambda Telemetry API: the host has to be `sandbox.localdomain` and the
+// port has to be there. It is empty before Listen.
+func (l *Listener) URI() string {
+	addr := l.Addr()
+	if addr == nil {
+		return ""
+	}
+	_, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return ""
+	}
+	return "http://sandbox.localdomain:" + port + "/"
+}
+
+// Idle waits until everything that was accepted before the call has been handled. The error is that of ctx.
+func (l *Listener) Idle(ctx context.Context) error {
+	return l.queue.idle(ctx)
+}
+
+// Counters returns what became of deliveries so far.
+func (l *Listener) Counters() Counters {
+	return Counters{
+		Deliveries:  l.deliveries.Load(),
+		Events:      l.events.Load(),
+		Malformed:   l.malformed.Load(),
+		Undecodable: l.undecodable.Load(),
+		Oversized:   l.oversized.Load(),
+		Rejected:    l.rejected.Load(),
+		Panics:      l.panics.Load(),
+		Abandoned:   l.abandoned.Load(),
+	}
+}
+
+// Shutdown stops listening, and returns when everything that was accepted has been handled or ctx has ended. In the
+// latter case the context of Handle ends too, what is left is counted as abandoned, and the error is that of ctx.
+// More calls return the same result; calls without Listen or Serve before are fine.
+func (l *Listener) Shutdown(ctx context.Context) error {
+	l.shutdownOnce.Do(func() { l.shutdownErr = l.shutdown(ctx) })
+	return l.shutdownErr
+}
+
+func (l *Listener) shutdown(ctx context.Context) error {
+	defer l.abandon()
+	// Later calls of Serve are to do nothing.
+	l.serveOnce.Do(func() {})
+	if !l.served.Load() {
+		if l.listener == nil {
+			return nil
+		}
+		return l.listener.Close()
+	}
+
+	// Requests under way get the time they may wait for room. The server would wait much longer than that for a
+	// connection on which nothing was sent yet.
+	closing, cancel := context.WithTimeout(ctx, queueWait)
+	if l.server.Shutdown(closing) != nil {
+		_ = l.server.Close()
+	}
+	cancel()
+	l.queue.close()
+
+	finished := make(chan struct{})
+	go func() {
+		l.workers.Wait()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+		return nil
+	case <-ctx.Done():
+	}
+	// The worker drops what is left once Handle returns, which need not be soon; it is not waited for.
+	return fmt.Errorf("shut down the telemetry listener: %w", ctx.Err())
+}
+
+// receive answers one delivery.
+func (l *Listener) receive(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	wait, cancel := context.WithTimeout(r.Context(), queueWait)
+	defer cancel()
+	select {
+	case l.slots <- struct{}{}:
+		defer func() { <-l.slots }()
+	case <-wait.Done():
+		l.reject(w)
+		return
+	}
+
+	body, err := readBody(r)
+	switch {
+	case errors.Is(err, errOversized):
+		l.oversized.Add(1)
+		l.warnOversized.Do(func() {
+			l.settings.Logger.Warn("Dropped a telemetry delivery that is too large; later ones are only counted.",
+				zap.Int("max_bytes", maxBodyBytes))
+		})
+		return
+	case err != nil:
+		// The body did not arrive in full, so Lambda has to send it again.
+		l.reject(w)
+		return
+	}
+	if !l.queue.put(r.Context(), body, queueWait) {
+		l.reject(w)
+		l.warnRejected.Do(func() {
+			l.settings.Logger.Warn("Deferred a telemetry delivery because the pipelines are slower than the events; "+
+				"later ones are only counted.", zap.Int("max_queue_bytes", maxQueueBytes))
+		})
+		return
+	}
+	l.deliveries.Add(1)
+}
+
+func (l *Listener) reject(w http.ResponseWriter) {
+	l.rejected.Add(1)
+	w.WriteHeader(http.StatusServiceUnavailable)
+}
+
+var errOversized = errors.New("body too large")
+
+// readBody reads a body of up to maxBodyBytes. When it is larger, the rest is read and thrown away.
+func readBody(r *http.Request) ([]byte, error) {
+	if r.ContentLength > maxBodyBytes {
+		return nil, discard(r.Body)
+	}
+	var body bytes.Buffer
+	if r.ContentLength > 0 {
+		// ReadFrom wants some spare room to see the end of the body without growing.
+		body.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	n, err := body.ReadFrom(io.LimitReader(r.Body, maxBodyBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read telemetry delivery: %w", err)
+	}
+	if n > maxBodyBytes {
+		return nil, discard(r.Body)
+	}
+	return body.Bytes(), nil
+}
+
+func discard(body io.Reader) error {
+	// Whether it can be read to its end does not matter: the body is lost either way.
+	_, _ = io.CopyN(io.Discard, body, maxDiscardBytes)
+	return errOversized
+}
+
+// work decodes and handles bodies until the queue is closed and empty.
+func (l *Listener) work() {
+	for {
+		body, ok := l.queue.take()
+		if !ok {
+			return
+		}
+		if l.handling.Err() != nil {
+			l.abandoned.Add(1)
+		} else {
+			l.handle(body)
+		}
+		l.queue.release(body)
+	}
+}
+
+func (l *Listener) handle(body []byte) {
+	// A panic here would end the process, and with it the function's invocation. Whoever comes next on this goroutine
+	// is a pipeline with components that are not ours.
+	defer func() {
+		if p := recover(); p != nil {
+			l.panics.Add(1)
+			l.warnPanic.Do(func() {
+				l.settings.Logger.Error("Lost a telemetry delivery to a panic; later ones are only counted.",
+					zap.Any("panic", p), zap.Stack("stack"))
+			})
+		}
+	}()
+	batch, err := Decode(body)
+	if err != nil {
+		l.undecodable.Add(1)
+		l.warnUndecodable.Do(func() {
+			l.settings.Logger.Warn("A telemetry delivery is not a JSON array of events; later ones are only counted.",
+				zap.Int("events_before_the_break", len(batch.Events)), zap.Error(err))
+		})
+	}
+	if batch.Malformed > 0 {
+		l.malformed.Add(uint64(batch.Malformed))
+		l.warnMalformed.Do(func() {
+			l.settings.Logger.Warn("A telemetry delivery has elements that are not events; later ones are only counted.",
+				zap.Int("elements", batch.Malformed))
+		})
+	}
+	if len(batch.Events) > 0 {
+		l.events.Add(uint64(len(batch.Events)))
+		l.settings.Handle(l.handling, batch.Events)
+	}
+}
+
+// countConnection closes connections beyond maxConnections.
+func (l *Listener) countConnection(c net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		if l.connections.Add(1) > maxConnections {
+			_ = c.Close()
+		}
+	case http.StateClosed, http.StateHijacked:
+		l.connections.Add(-1)
+	case http.StateActive, http.StateIdle:
+	}
+}
+
+// serverLog takes what net/http wants to say about single connections. Once is enough to know that something else than
+// Lambda talks to the port.
+type serverLog struct{ l *Listener }
+
+func (s serverLog) Write(line []byte) (int, error) {
+	s.l.warnServer.Do(func() {
+		s.l.settings.Logger.Warn("The telemetry listener has trouble with a connection; later trouble is not logged.",
+			zap.ByteString("problem", bytes.TrimSpace(line)))
+	})
+	return len(line), nil
+}
