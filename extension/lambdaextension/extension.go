@@ -1,0 +1,169 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package lambdaextension
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension"
+	"go.opentelemetry.io/collector/extension/extensioncapabilities"
+	"go.uber.org/zap"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
+)
+
+const (
+	envRuntimeAPI         = "AWS_LAMBDA_RUNTIME_API"
+	envInitializationType = "AWS_LAMBDA_INITIALIZATION_TYPE"
+
+	// registrationWait is how long the pipelines wait for the registration before they start without knowing what
+	// Lambda says about the function. Init may take 10 seconds in all.
+	registrationWait = 5 * time.Second
+
+	// listenerShutdownTimeout bounds what is left to do for the listener when everything has been delivered.
+	listenerShutdownTimeout = 100 * time.Millisecond
+)
+
+// lambdaExtension is the lifecycle of the environment.
+type lambdaExtension struct {
+	cfg      *Config
+	logger   *zap.Logger
+	settings settings
+
+	participants participants
+	subscription subscription
+	invocations  *invocations
+	own          *extensionsapi.Pending // the registration, if it is nobody else's
+
+	// running is the context of everything that outlives Start.
+	running context.Context
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+
+	// heard says that something has come from the Telemetry API.
+	heard atomic.Bool
+
+	mu           sync.Mutex
+	registration extensionsapi.Registration
+	schedule     Schedule
+	silent       bool
+	deadline     time.Time
+}
+
+var (
+	_ Lifecycle                             = (*lambdaExtension)(nil)
+	_ extension.Extension                   = (*lambdaExtension)(nil)
+	_ extensioncapabilities.PipelineWatcher = (*lambdaExtension)(nil)
+)
+
+func newExtension(logger *zap.Logger, cfg *Config, set settings) *lambdaExtension {
+	return &lambdaExtension{cfg: cfg, logger: logger, settings: set, invocations: newInvocations()}
+}
+
+// Start registers the extension, or waits for whoever does. Trouble with Lambda never fails it: the pipelines run
+// without the lifecycle then.
+func (e *lambdaExtension) Start(ctx context.Context, _ component.Host) error {
+	e.running, e.cancel = context.WithCancel(context.Background())
+	if e.settings.stop == nil {
+		e.settings.stop = terminate
+	}
+	if e.settings.session == nil {
+		runtimeAPI := os.Getenv(envRuntimeAPI)
+		if runtimeAPI == "" {
+			e.logger.Info("This is not AWS Lambda (" + envRuntimeAPI + " is not set): data is delivered as it comes")
+			return nil
+		}
+		e.own = extensionsapi.NewClient(runtimeAPI).Begin(e.running, filepath.Base(os.Args[0]),
+			extensionsapi.Events(os.Getenv(envInitializationType)))
+		e.settings.session = e.own.Session
+	}
+	if os.Getenv(envInitializationType) != extensionsapi.ManagedInstances {
+		e.schedule = ScheduleFlush
+	}
+	ctx, cancel := context.WithTimeout(ctx, registrationWait)
+	defer cancel()
+	session, err := e.settings.session(ctx)
+	if err != nil {
+		// Ready waits on, and says so if it is refused.
+		e.logger.Debug("Starting before the registration is through", zap.Error(err))
+		return nil
+	}
+	e.registration = session.Registration()
+	return nil
+}
+
+func terminate(time.Time) { _ = syscall.Kill(os.Getpid(), syscall.SIGTERM) }
+
+// Ready implements extensioncapabilities.PipelineWatcher: the collector takes data, so Lambda can go on.
+func (e *lambdaExtension) Ready() error {
+	if e.settings.session == nil {
+		return nil
+	}
+	e.wg.Go(func() { e.run(e.running) })
+	return nil
+}
+
+// NotReady implements extensioncapabilities.PipelineWatcher.
+func (*lambdaExtension) NotReady() error { return nil }
+
+// Shutdown ends the loop. A pending call for the next event stays open where somebody else keeps the session.
+func (e *lambdaExtension) Shutdown(context.Context) error {
+	if e.cancel != nil {
+		e.cancel()
+	}
+	e.wg.Wait()
+	if e.own != nil {
+		// The registration has ended, by itself or with the context of everything.
+		if session, err := e.own.Session(context.Background()); err == nil {
+			session.Close()
+		}
+	}
+	e.subscription.mu.Lock()
+	listener := e.subscription.listener
+	e.subscription.listener = nil
+	e.subscription.mu.Unlock()
+	if listener == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), listenerShutdownTimeout)
+	defer cancel()
+	_ = listener.Shutdown(ctx) // late events have no pipeline to go to any more
+	return nil
+}
+
+// Join implements Lifecycle.
+func (e *lambdaExtension) Join(p Participant) (leave func()) { return e.participants.join(p) }
+
+// SubscribeTelemetry implements Lifecycle.
+func (e *lambdaExtension) SubscribeTelemetry(s TelemetrySubscriber) (cancel func(), err error) {
+	return e.subscription.add(s)
+}
+
+// Registration implements Lifecycle.
+func (e *lambdaExtension) Registration() extensionsapi.Registration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.registration
+}
+
+// Schedule implements Lifecycle.
+func (e *lambdaExtension) Schedule() Schedule {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.schedule
+}
+
+// ShutdownDeadline implements Lifecycle.
+func (e *lambdaExtension) ShutdownDeadline() time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.deadline
+}

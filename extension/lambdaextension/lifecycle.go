@@ -1,0 +1,83 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package lambdaextension
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
+)
+
+// Lifecycle is how a component learns when Lambda runs, freezes and ends the environment. A component looks it up in
+// its Start with FindLifecycle; there is none when the collector does not carry the lambda extension.
+type Lifecycle interface {
+	// Join adds a participant to every flush until leave is called. Components join in Start: the collector starts
+	// them from the exporters to the receivers, so the order of joining is the data flow in reverse, and a flush
+	// visits them in the opposite order.
+	Join(p Participant) (leave func())
+
+	// SubscribeTelemetry asks for events of the Telemetry API. Lambda accepts one subscription per extension, made
+	// during Init, so everything asked for before the collector reports its pipelines ready goes into one; later
+	// calls fail.
+	SubscribeTelemetry(s TelemetrySubscriber) (cancel func(), err error)
+
+	// Registration is what Lambda answered when the extension registered. Fields are empty outside Lambda.
+	Registration() extensionsapi.Registration
+
+	// Schedule says when data leaves. It changes from ScheduleFlush to ScheduleContinuous when there turns out to be no
+	// Telemetry API, and back if its events come after all.
+	Schedule() Schedule
+
+	// ShutdownDeadline is when the components must be done once the environment is ending; before that it is the zero
+	// time. When it is set, there is no later opportunity to deliver.
+	ShutdownDeadline() time.Time
+}
+
+// Schedule says who decides when data leaves the collector.
+type Schedule int
+
+const (
+	// ScheduleContinuous means that data should leave as soon as it arrives: nothing will say when an invocation is
+	// over. It holds outside Lambda, on Managed Instances, and where the Telemetry API is not to be had.
+	ScheduleContinuous Schedule = iota
+	// ScheduleFlush means that the lifecycle calls Flush when data should leave.
+	ScheduleFlush
+)
+
+// Participant is a component that holds data and can be told to pass it on. Its methods may be called while another
+// Flush is under way: what an invocation left behind is delivered during the next one, whose end asks again.
+type Participant interface {
+	// Drain passes what the component holds to the next one, without waiting for a backend, and reports whether there
+	// was anything. Drains run in the order of the data flow, one at a time.
+	Drain(ctx context.Context) (moved bool)
+
+	// Flush delivers what the component holds and returns when it is delivered or ctx ends, whichever is first. Work
+	// may go on after ctx has ended. Flushes of all participants run at the same time, after the drains.
+	Flush(ctx context.Context) error
+}
+
+// TelemetrySubscriber is one component's wish for events of the Telemetry API.
+type TelemetrySubscriber struct {
+	// Streams are the streams the component wants. It is given events of these only.
+	Streams []telemetryapi.Stream
+	// Port is the TCP port it would have the listener use; 0 leaves the choice to the kernel.
+	Port int
+	// Consume is called with the events of one delivery, in the order Lambda sent them, one call at a time. The slice
+	// is shared between subscribers and must not be changed.
+	Consume func(ctx context.Context, events []telemetryapi.Event)
+}
+
+// FindLifecycle returns the Lifecycle among the host's extensions.
+func FindLifecycle(host component.Host) (Lifecycle, bool) {
+	for _, ext := range host.GetExtensions() {
+		if l, ok := ext.(Lifecycle); ok {
+			return l, true
+		}
+	}
+	return nil, false
+}

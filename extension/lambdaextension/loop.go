@@ -1,0 +1,226 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package lambdaextension
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
+)
+
+const (
+	// deadlineMargin is how long before the invocation's deadline the environment is given back to Lambda, which kills
+	// a function that is a moment late. A tenth of the time is enough for functions with a short one.
+	deadlineMargin = 200 * time.Millisecond
+
+	// reportWait is how long the shutdown waits for the report of the last invocation, which Lambda sends at the same
+	// time as SHUTDOWN or a little later.
+	reportWait = 300 * time.Millisecond
+
+	// defaultShutdownTime is assumed where SHUTDOWN has no deadline; Lambda gives external extensions two seconds.
+	defaultShutdownTime = 2 * time.Second
+
+	// silenceLimit is how long an invocation waits for the very first event of the Telemetry API. Lambda buffers events
+	// for 25 ms at the rate that we ask for.
+	silenceLimit = 2 * time.Second
+)
+
+var errSilent = errors.New("the Telemetry API is silent")
+
+// run is the extension's life after Init's own work: it subscribes, then follows Lambda's events until SHUTDOWN.
+func (e *lambdaExtension) run(ctx context.Context) {
+	session, err := e.settings.session(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			e.logger.Error("Lambda did not register the extension; the collector runs without knowing of invocations, "+
+				"and delivers data as it comes", zap.Error(err))
+			e.deliverContinuously(ctx)
+		}
+		return
+	}
+	e.mu.Lock()
+	e.registration = session.Registration()
+	e.mu.Unlock()
+	if err := e.subscribe(ctx, os.Getenv(envRuntimeAPI), session.ID()); err != nil {
+		if ctx.Err() != nil {
+			return
+		}
+		explainRefusal(e.logger, err)
+		e.deliverContinuously(ctx)
+	}
+	if err := e.follow(ctx, session); err != nil && ctx.Err() == nil {
+		e.logger.Error("Lambda's Extensions API is gone; the collector stops", zap.Error(err))
+		e.shutdown(ctx, extensionsapi.Event{}, "")
+	}
+}
+
+// deliverContinuously gives up on being told when an invocation is over, and starts with what has been waiting for it.
+func (e *lambdaExtension) deliverContinuously(ctx context.Context) {
+	e.mu.Lock()
+	e.schedule = ScheduleContinuous
+	e.mu.Unlock()
+	e.deliverWhatWaited(ctx)
+}
+
+func (e *lambdaExtension) deliverWhatWaited(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Flush.Timeout)
+	e.wg.Go(func() {
+		defer cancel()
+		_ = e.participants.flush(ctx) // what fails stays queued
+	})
+}
+
+// begin starts to deliver what is waiting, while something else goes on. leave stops being interested in the outcome;
+// deliveries under way are not affected.
+func (e *lambdaExtension) begin(ctx context.Context) (leave func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	e.wg.Go(func() {
+		defer cancel()
+		_ = deliver(ctx, e.participants.members()) // what fails stays queued
+	})
+	return cancel
+}
+
+// follow handles events until SHUTDOWN or until the API is gone.
+func (e *lambdaExtension) follow(ctx context.Context, session *extensionsapi.Session) error {
+	var last string // request id of the last invocation
+	for {
+		event, err := session.Await(ctx)
+		if err != nil {
+			return err
+		}
+		switch event.Type {
+		case extensionsapi.EventInvoke:
+			last = event.RequestID
+			e.invoke(ctx, event)
+		case extensionsapi.EventShutdown:
+			e.shutdown(ctx, event, last)
+			return nil
+		default:
+			e.logger.Debug("Lambda sent an event of an unknown type", zap.String("type", string(event.Type)))
+		}
+	}
+}
+
+// invoke returns when the environment may be frozen as far as we are concerned.
+func (e *lambdaExtension) invoke(ctx context.Context, event extensionsapi.Event) {
+	e.invocations.begin(event.RequestID)
+	defer e.invocations.end(event.RequestID)
+	if e.Schedule() == ScheduleContinuous {
+		return
+	}
+	// What the last invocation left behind travels while the handler runs, which costs the function nothing.
+	leave := e.begin(ctx)
+	defer leave()
+
+	now := time.Now()
+	if deadline := event.Deadline(now); !deadline.IsZero() {
+		margin := min(deadlineMargin, deadline.Sub(now)/10)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-margin))
+		defer cancel()
+	}
+	if err := e.awaitFinish(ctx, event.RequestID); errors.Is(err, errSilent) {
+		e.logger.Warn("Lambda accepted the subscription to the Telemetry API, but sends nothing: "+
+			"data is delivered as it comes", zap.Duration("waited", time.Since(now)))
+		e.beginSilence()
+		return
+	} else if err != nil {
+		// The function is about to run into its timeout. SHUTDOWN follows, and is not sent before we ask for it.
+		e.logger.Debug("The invocation was not over shortly before its deadline", zap.String("request_id", event.RequestID))
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Flush.Timeout)
+	defer cancel()
+	if err := e.participants.flush(ctx); err != nil {
+		e.logger.Debug("Not everything was delivered at the end of the invocation",
+			zap.String("request_id", event.RequestID), zap.Error(err))
+	}
+}
+
+// awaitFinish waits until the invocation is done. The error is errSilent if nothing at all has come from the Telemetry
+// API, as in emulators that accept a subscription and leave it at that: what happened before the subscription is
+// delivered right after it, so that a function's first invocation is not the first to be heard of.
+func (e *lambdaExtension) awaitFinish(ctx context.Context, requestID string) error {
+	if !e.heard.Load() {
+		limited, cancel := context.WithTimeout(ctx, silenceLimit)
+		defer cancel()
+		if err := e.invocations.awaitFinish(limited, requestID); err == nil {
+			return nil
+		}
+		// A function whose deadline is before the limit would run into it again and again.
+		if !e.heard.Load() && !errors.Is(ctx.Err(), context.Canceled) {
+			return errSilent
+		}
+	}
+	return e.invocations.awaitFinish(ctx, requestID)
+}
+
+// beginSilence delivers continuously for as long as nothing is heard of the Telemetry API.
+func (e *lambdaExtension) beginSilence() {
+	e.mu.Lock()
+	begins := !e.heard.Load() // an event may have come this very moment, and its endSilence have had nothing to end
+	if begins {
+		e.silent, e.schedule = true, ScheduleContinuous
+	}
+	e.mu.Unlock()
+	if begins {
+		e.deliverWhatWaited(e.running)
+	}
+}
+
+// endSilence goes back to waiting for the end of invocations, if that had been given up for silence.
+func (e *lambdaExtension) endSilence() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.silent {
+		e.silent, e.schedule = false, ScheduleFlush
+	}
+}
+
+// shutdown delivers what it can in the time that is left, and has the process stopped.
+func (e *lambdaExtension) shutdown(ctx context.Context, event extensionsapi.Event, lastRequestID string) {
+	now := time.Now()
+	deadline := event.Deadline(now)
+	if deadline.IsZero() {
+		deadline = now.Add(defaultShutdownTime)
+	}
+	// Three quarters of the time for delivery while all pipelines run, a part for them to shut down, and a rest for
+	// the process to exit before it is killed.
+	left := deadline.Sub(now)
+	e.mu.Lock()
+	e.deadline = now.Add(left * 9 / 10)
+	e.mu.Unlock()
+	e.logger.Debug("The environment ends", zap.String("reason", event.Reason()), zap.Duration("time_left", left))
+
+	ctx, cancel := context.WithDeadline(ctx, now.Add(left*3/4))
+	defer cancel()
+	e.awaitLastEvents(ctx, lastRequestID)
+	if err := e.participants.flush(ctx); err != nil {
+		e.logger.Debug("Not everything was delivered before shutdown", zap.Error(err))
+	}
+	e.settings.stop(now.Add(left * 19 / 20))
+}
+
+// awaitLastEvents waits for the report of the last invocation, if anybody is interested, and for everything that came
+// to be consumed.
+func (e *lambdaExtension) awaitLastEvents(ctx context.Context, lastRequestID string) {
+	e.subscription.mu.Lock()
+	listener := e.subscription.listener
+	e.subscription.mu.Unlock()
+	if listener == nil {
+		return
+	}
+	if lastRequestID != "" && e.subscription.wantsPlatform() {
+		ctx, cancel := context.WithTimeout(ctx, reportWait)
+		defer cancel()
+		_ = e.invocations.awaitReport(ctx, lastRequestID) // the report is worth a short wait, not more
+	}
+	_ = listener.Idle(ctx)
+}

@@ -1,0 +1,77 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package lambdaextension
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+)
+
+// maxRounds bounds how often one flush visits the participants. Two rounds serve a chain of pipelines joined by
+// connectors, and more serve data that comes in while the flush runs.
+const maxRounds = 4
+
+// participants are the components that take part in a flush, in the order in which they joined, which is against the
+// data flow.
+type participants struct {
+	mu   sync.Mutex
+	list []*participant
+}
+
+// participant gives each call of join an identity, whatever the component's own type.
+type participant struct{ Participant }
+
+func (p *participants) join(c Participant) (leave func()) {
+	member := &participant{c}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.list = append(p.list, member)
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.list = slices.DeleteFunc(p.list, func(m *participant) bool { return m == member })
+	}
+}
+
+func (p *participants) members() []*participant {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.list)
+}
+
+// flush drains the participants along the data flow, then has all of them deliver at the same time, and does so again
+// as long as a delivery of one fed another.
+func (p *participants) flush(ctx context.Context) error {
+	members := p.members()
+	var err error
+	for range maxRounds {
+		moved := drain(ctx, members)
+		err = deliver(ctx, members)
+		if !moved || ctx.Err() != nil {
+			break
+		}
+	}
+	return err
+}
+
+func drain(ctx context.Context, members []*participant) (moved bool) {
+	for _, m := range slices.Backward(members) {
+		if m.Drain(ctx) {
+			moved = true
+		}
+	}
+	return moved
+}
+
+func deliver(ctx context.Context, members []*participant) error {
+	errs := make([]error, len(members))
+	var wg sync.WaitGroup
+	for i, m := range members {
+		wg.Go(func() { errs[i] = m.Flush(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

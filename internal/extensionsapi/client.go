@@ -1,0 +1,302 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package extensionsapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	basePath = "/2020-01-01/extension"
+
+	headerName          = "Lambda-Extension-Name"
+	headerIdentifier    = "Lambda-Extension-Identifier"
+	headerAcceptFeature = "Lambda-Extension-Accept-Feature"
+	headerErrorType     = "Lambda-Extension-Function-Error-Type"
+
+	// maxBody bounds what is read of an answer. Events are a few hundred bytes; the trace header is the only part a
+	// caller can make longer.
+	maxBody = 1 << 20
+)
+
+// Error is a refusal by the Extensions API.
+type Error struct {
+	// Status is the HTTP status: 400, 403 or 500. 500 means that the environment cannot recover.
+	Status int `json:"-"`
+	// Type is Lambda's name for the error, such as Extension.RegistrationClosed. It may be empty.
+	Type string `json:"errorType"`
+	// Message is Lambda's text, or the beginning of an answer that was not understood.
+	Message string `json:"errorMessage"`
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("the Extensions API answered %d %s: %s", e.Status, e.Type, e.Message)
+}
+
+// Client reaches the Extensions API before registration.
+type Client struct {
+	base string
+	http *http.Client
+}
+
+// NewClient returns a client of the API at runtimeAPI, the host:port in AWS_LAMBDA_RUNTIME_API.
+func NewClient(runtimeAPI string) *Client {
+	return &Client{
+		base: "http://" + runtimeAPI + basePath,
+		// The address need not be loopback, so the standard transport could send these calls through a proxy that the
+		// customer set for the function. There is no timeout either: the process may be frozen for hours inside Next,
+		// and every other call is bounded by its context.
+		http: &http.Client{Transport: &http.Transport{Proxy: nil, MaxIdleConnsPerHost: 2}},
+	}
+}
+
+// Register announces the extension, which opens the way to everything else. The name must be the base name of the
+// executable in /opt/extensions: Lambda takes any other for an internal extension and lets Init run into its time
+// limit. The error is an *Error when Lambda refused.
+func (c *Client) Register(ctx context.Context, name string, events []EventType) (*Session, error) {
+	body, err := json.Marshal(struct {
+		Events []EventType `json:"events"`
+	}{events})
+	if err != nil {
+		return nil, fmt.Errorf("encode registration: %w", err)
+	}
+	header, answer, err := c.do(ctx, http.MethodPost, "/register", body, map[string]string{
+		headerName:          name,
+		headerAcceptFeature: "accountId",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("register extension %q: %w", name, err)
+	}
+	id := header.Get(headerIdentifier)
+	if id == "" {
+		return nil, fmt.Errorf("register extension %q: the answer has no %s header", name, headerIdentifier)
+	}
+	s := &Session{client: c, id: id}
+	// The registration only informs. An answer that does not parse must not cost the session.
+	_ = json.Unmarshal(answer, &s.registration)
+	return s, nil
+}
+
+// Pending is a registration under way.
+type Pending struct {
+	done    chan struct{}
+	session *Session
+	err     error
+}
+
+// Begin registers in the background, so that the process can get ready meanwhile. The registration is given up when
+// ctx ends.
+func (c *Client) Begin(ctx context.Context, name string, events []EventType) *Pending {
+	p := &Pending{done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		p.session, p.err = c.Register(ctx, name, events)
+	}()
+	return p
+}
+
+// Session waits for the registration until ctx ends. It returns the same session to every caller.
+func (p *Pending) Session(ctx context.Context) (*Session, error) {
+	select {
+	case <-p.done:
+		return p.session, p.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for Lambda to answer the registration: %w", ctx.Err())
+	}
+}
+
+func (c *Client) do(
+	ctx context.Context, method, path string, body []byte, header map[string]string,
+) (http.Header, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, err
+	}
+	for k, v := range header {
+		req.Header.Set(k, v)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	if err != nil {
+		return nil, nil, err
+	}
+	if resp.StatusCode >= http.StatusMultipleChoices {
+		e := &Error{}
+		if json.Unmarshal(answer, e) != nil || e.Message == "" {
+			e.Message = string(answer[:min(len(answer), 200)])
+		}
+		e.Status = resp.StatusCode
+		return nil, nil, e
+	}
+	return resp.Header, answer, nil
+}
+
+// Session is a registered extension.
+type Session struct {
+	client       *Client
+	id           string
+	registration Registration
+
+	mu      sync.Mutex
+	pending *poll
+	closed  bool
+}
+
+// poll is one request to /event/next. It outlives the call to Next that made it.
+type poll struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	event  Event
+	err    error
+}
+
+var errSessionClosed = errors.New("the session is closed")
+
+// ID identifies the extension to Lambda's other APIs.
+func (s *Session) ID() string { return s.id }
+
+// Registration is what Lambda answered to Register.
+func (s *Session) Registration() Registration { return s.registration }
+
+// Next says that the extension has finished the current phase and waits for the next event, for hours if need be: the
+// environment is frozen while everybody waits.
+//
+// Lambda refuses a second request while one is pending, and it would take one that was cancelled for pending still. So
+// a Next whose ctx ends leaves its request open, and the next call picks up its answer.
+//
+// Next is for one caller at a time.
+func (s *Session) Next(ctx context.Context) (Event, error) {
+	// To ask is to say that the phase is finished, which somebody who is only leaving must not do.
+	if err := ctx.Err(); err != nil {
+		return Event{}, err
+	}
+	p, err := s.poll() //nolint:contextcheck // the request outlives ctx
+	if err != nil {
+		return Event{}, err
+	}
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return Event{}, ctx.Err()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pending == p {
+		s.pending = nil
+	}
+	return p.event, p.err
+}
+
+const (
+	// maxNextFailures is after how many failures in a row the API is taken for gone.
+	maxNextFailures = 8
+	nextRetryDelay  = 25 * time.Millisecond
+)
+
+// Await is Next, tried again as long as there is hope. An error means that ctx has ended or that the API is gone.
+func (s *Session) Await(ctx context.Context) (Event, error) {
+	for failures := 1; ; failures++ {
+		event, err := s.Next(ctx)
+		if err == nil || ctx.Err() != nil || hopeless(err, failures) {
+			return event, err
+		}
+		timer := time.NewTimer(nextRetryDelay << failures)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return Event{}, ctx.Err()
+		}
+	}
+}
+
+// hopeless reports whether asking for the next event has no future. A status of 500 says so by contract.
+func hopeless(err error, failures int) bool {
+	if apiErr, ok := errors.AsType[*Error](err); ok && apiErr.Status == http.StatusInternalServerError {
+		return true
+	}
+	return failures >= maxNextFailures || errors.Is(err, errSessionClosed)
+}
+
+func (s *Session) poll() (*poll, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errSessionClosed
+	}
+	if s.pending == nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		p := &poll{cancel: cancel, done: make(chan struct{})}
+		s.pending = p
+		go func() {
+			defer cancel()
+			defer close(p.done)
+			p.event, p.err = s.next(ctx)
+		}()
+	}
+	return s.pending, nil
+}
+
+func (s *Session) next(ctx context.Context) (Event, error) {
+	_, answer, err := s.client.do(ctx, http.MethodGet, "/event/next", nil, map[string]string{headerIdentifier: s.id})
+	if err != nil {
+		return Event{}, fmt.Errorf("ask for the next event: %w", err)
+	}
+	e, err := decodeEvent(answer)
+	if err != nil {
+		return Event{}, fmt.Errorf("decode event: %w", err)
+	}
+	return e, nil
+}
+
+// InitError tells Lambda that the extension cannot start, ExitError that it cannot go on. Both fail the function's
+// environment, which no fault of telemetry is worth; they are here for the client to be complete. errorType must be a
+// constant such as Extension.ConfigInvalid: it travels as a header, which an arbitrary text may not fit.
+func (s *Session) InitError(ctx context.Context, errorType, message string) error {
+	return s.fail(ctx, "/init/error", errorType, message)
+}
+
+// ExitError is described at InitError.
+func (s *Session) ExitError(ctx context.Context, errorType, message string) error {
+	return s.fail(ctx, "/exit/error", errorType, message)
+}
+
+func (s *Session) fail(ctx context.Context, path, errorType, message string) error {
+	body, err := json.Marshal(Error{Type: errorType, Message: message})
+	if err != nil {
+		return fmt.Errorf("encode error: %w", err)
+	}
+	_, _, err = s.client.do(ctx, http.MethodPost, path, body, map[string]string{
+		headerIdentifier: s.id,
+		headerErrorType:  errorType,
+	})
+	return err
+}
+
+// Close gives up a pending Next and the connections. It is for the end of the process and for tests.
+func (s *Session) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.pending != nil {
+		s.pending.cancel()
+		<-s.pending.done
+	}
+	s.client.http.CloseIdleConnections()
+}
