@@ -1,0 +1,72 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package telemetryapireceiver
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/receiver"
+
+	"github.com/otelcol-lambda/otelcol-lambda/receiver/telemetryapireceiver/internal/metadata"
+)
+
+// NewFactory returns the factory of the telemetryapi receiver.
+func NewFactory() receiver.Factory {
+	f := &factory{shared: newSharedComponents[*Config, *telemetryReceiver]()}
+	return receiver.NewFactory(
+		metadata.Type,
+		createDefaultConfig,
+		receiver.WithLogs(f.createLogs, metadata.LogsStability),
+		receiver.WithTraces(f.createTraces, metadata.TracesStability),
+		receiver.WithMetrics(f.createMetrics, metadata.MetricsStability),
+	)
+}
+
+type factory struct {
+	shared *sharedComponents[*Config, *telemetryReceiver]
+}
+
+func (f *factory) createLogs(
+	_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Logs,
+) (receiver.Logs, error) {
+	c, err := f.receiver(set, cfg)
+	if err != nil {
+		return nil, err
+	}
+	c.inner.next = next
+	return c, nil
+}
+
+func (f *factory) createTraces(
+	_ context.Context, set receiver.Settings, cfg component.Config, _ consumer.Traces,
+) (receiver.Traces, error) {
+	return f.underivedSignal(set, cfg, "traces")
+}
+
+func (f *factory) createMetrics(
+	_ context.Context, set receiver.Settings, cfg component.Config, _ consumer.Metrics,
+) (receiver.Metrics, error) {
+	return f.underivedSignal(set, cfg, "metrics")
+}
+
+// underivedSignal returns the receiver for a pipeline that it has nothing for.
+func (f *factory) underivedSignal(
+	set receiver.Settings, cfg component.Config, signal string,
+) (*sharedComponent[*telemetryReceiver], error) {
+	c, err := f.receiver(set, cfg)
+	if err != nil {
+		return nil, err
+	}
+	c.inner.underived = append(c.inner.underived, signal)
+	return c, nil
+}
+
+func (f *factory) receiver(
+	set receiver.Settings, cfg component.Config,
+) (*sharedComponent[*telemetryReceiver], error) {
+	c := cfg.(*Config)
+	return f.shared.loadOrStore(c, func() (*telemetryReceiver, error) { return newReceiver(set, c) })
+}

@@ -1,0 +1,98 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package telemetryapireceiver
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi/rawjson"
+)
+
+const (
+	// maxDepth bounds how deep values nest. Protobuf decoders give up at a depth of 100, and would give up on the whole
+	// request; each level of ours takes three of theirs.
+	maxDepth = 24
+
+	// maxFields bounds the keys of one object. Putting a key into a pcommon.Map looks at those already there, which
+	// gets slow with the square of their number, in CPU time of the function.
+	maxFields = 1000
+)
+
+// setJSON makes dst what the valid JSON in raw says. What is too deep or too wide stays JSON text.
+func setJSON(dst pcommon.Value, raw []byte) { setJSONAt(dst, raw, 0) }
+
+func setJSONAt(dst pcommon.Value, raw []byte, depth int) {
+	switch rawjson.KindOf(raw) {
+	case rawjson.KindString:
+		s, _ := rawjson.String(raw)
+		dst.SetStr(s)
+	case rawjson.KindNumber:
+		setNumber(dst, string(raw))
+	case rawjson.KindBool:
+		dst.SetBool(raw[0] == 't')
+	case rawjson.KindArray:
+		if depth == maxDepth {
+			setText(dst, raw)
+			return
+		}
+		slice := dst.SetEmptySlice()
+		for element := range rawjson.Elements(raw) {
+			setJSONAt(slice.AppendEmpty(), element, depth+1)
+		}
+	case rawjson.KindObject:
+		if depth == maxDepth || tooManyFields(raw) {
+			setText(dst, raw)
+			return
+		}
+		m := dst.SetEmptyMap()
+		for key, value := range rawjson.Fields(raw) {
+			name, _ := rawjson.String(key)
+			setJSONAt(m.PutEmpty(name), value, depth+1)
+		}
+	case rawjson.KindNull, rawjson.KindInvalid:
+		// An empty value is OpenTelemetry's null.
+	}
+}
+
+// setNumber keeps whole numbers whole, and what fits neither type as the text it was: an id is no use when rounded.
+func setNumber(dst pcommon.Value, text string) {
+	if !strings.ContainsAny(text, ".eE") {
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			dst.SetInt(n)
+			return
+		}
+	} else if f, err := strconv.ParseFloat(text, 64); err == nil {
+		dst.SetDouble(f)
+		return
+	}
+	dst.SetStr(text)
+}
+
+func setText(dst pcommon.Value, raw []byte) {
+	dst.SetStr(strings.ToValidUTF8(string(raw), "\uFFFD"))
+}
+
+func tooManyFields(object []byte) bool {
+	n := 0
+	for range rawjson.Fields(object) {
+		if n++; n > maxFields {
+			return true
+		}
+	}
+	return false
+}
+
+// jsonObject returns text as JSON if it is an object.
+func jsonObject(text string) ([]byte, bool) {
+	text = strings.TrimSpace(text)
+	if !strings.HasPrefix(text, "{") || !strings.HasSuffix(text, "}") {
+		return nil, false
+	}
+	raw := []byte(text)
+	return raw, json.Valid(raw)
+}

@@ -1,0 +1,147 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package telemetryapireceiver
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/selftelemetry"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
+	"github.com/otelcol-lambda/otelcol-lambda/receiver/telemetryapireceiver/internal/metadata"
+)
+
+// attrType holds the type of the event that a record was made of.
+const attrType = "type"
+
+// logMapper makes log records of events. It is the same for the life of a receiver; what events say about later ones
+// is in streamState.
+type logMapper struct {
+	// streams are those whose events become records.
+	streams []telemetryapi.Stream
+	// logReport makes records of `platform.report`.
+	logReport bool
+	// concurrent means that invocations overlap, as on Managed Instances: a line that does not say which invocation
+	// it belongs to could be any one's then.
+	concurrent bool
+	// resource describes the function, as far as it is known from the start.
+	resource pcommon.Map
+	// version is that of the instrumentation scope.
+	version string
+	now     func() time.Time
+}
+
+// streamState is what the events so far said about those to come. Copying it makes a snapshot.
+type streamState struct {
+	// requestID is the current invocation's, empty between invocations.
+	requestID string
+	// version is the function's.
+	version string
+	// instance is the name of the environment's log stream.
+	instance string
+	// ownLines counts the lines of this process that were thrown away.
+	ownLines uint64
+}
+
+// logs makes records of events and carries the state forward. The result depends on nothing but the arguments and the
+// clock, so that the same events can be mapped again. It may have no records.
+func (m *logMapper) logs(events []telemetryapi.Event, state *streamState) plog.Logs {
+	logs := plog.NewLogs()
+	resourceLogs := logs.ResourceLogs().AppendEmpty()
+	scopeLogs := resourceLogs.ScopeLogs().AppendEmpty()
+	scopeLogs.Scope().SetName(metadata.ScopeName)
+	scopeLogs.Scope().SetVersion(m.version)
+	records := scopeLogs.LogRecords()
+	records.EnsureCapacity(len(events))
+	observed := pcommon.NewTimestampFromTime(m.now())
+	for _, event := range events {
+		state.before(event)
+		if m.wants(event) {
+			if isOwnLine(event) {
+				state.ownLines++
+			} else {
+				record := records.AppendEmpty()
+				record.SetObservedTimestamp(observed)
+				m.fill(record, event, state)
+			}
+		}
+		state.after(event)
+	}
+
+	// The instance is known from one of the first events on, and holds for those before it just as well.
+	m.resource.CopyTo(resourceLogs.Resource().Attributes())
+	if _, set := m.resource.Get(attrFaasInstance); !set {
+		putNonEmpty(resourceLogs.Resource().Attributes(), attrFaasInstance, state.instance)
+	}
+	return logs
+}
+
+func (m *logMapper) wants(event telemetryapi.Event) bool {
+	if event.Type == telemetryapi.EventReport && !m.logReport {
+		return false
+	}
+	return slices.Contains(m.streams, event.Stream())
+}
+
+// isOwnLine recognizes what this process wrote. Making telemetry of it could make the process write again, and so on
+// for ever.
+func isOwnLine(event telemetryapi.Event) bool {
+	return event.Type == telemetryapi.EventExtensionLog && bytes.Contains(event.Record, []byte(selftelemetry.MarkerKey))
+}
+
+func (m *logMapper) fill(record plog.LogRecord, event telemetryapi.Event, state *streamState) {
+	record.Attributes().PutStr(attrType, string(event.Type))
+	if !event.Time.IsZero() {
+		record.SetTimestamp(pcommon.NewTimestampFromTime(event.Time))
+	}
+	switch event.Type {
+	case telemetryapi.EventFunction, telemetryapi.EventExtensionLog:
+		fillLine(record, event)
+	default:
+		fillPlatform(record, event, state)
+	}
+	if _, known := record.Attributes().Get(attrFaasInvocation); !known && !m.concurrent {
+		putNonEmpty(record.Attributes(), attrFaasInvocation, state.requestID)
+	}
+}
+
+// before takes from an event what holds for itself and those behind it.
+func (s *streamState) before(event telemetryapi.Event) {
+	switch event.Type {
+	case telemetryapi.EventInitStart:
+		// A record that is no object leaves the fields empty, and the state as it is.
+		r, _ := telemetryapi.DecodeRecord[telemetryapi.InitStartRecord](event)
+		s.environment(r.InstanceID, r.FunctionVersion)
+	case telemetryapi.EventRestoreStart:
+		r, _ := telemetryapi.DecodeRecord[telemetryapi.RestoreStartRecord](event)
+		s.environment(r.InstanceID, r.FunctionVersion)
+	case telemetryapi.EventStart:
+		r, _ := telemetryapi.DecodeRecord[telemetryapi.StartRecord](event)
+		s.requestID = r.RequestID
+		s.version = firstNonEmpty(r.Version, s.version)
+	default:
+	}
+}
+
+// after takes from an event what holds for those behind it only.
+func (s *streamState) after(event telemetryapi.Event) {
+	switch event.Type {
+	case telemetryapi.EventRuntimeDone, telemetryapi.EventReport:
+		// The report of an invocation usually comes during the next one.
+		if id := event.RequestID(); id == "" || id == s.requestID {
+			s.requestID = ""
+		}
+	default:
+	}
+}
+
+func (s *streamState) environment(instance, version string) {
+	s.requestID = ""
+	s.instance = firstNonEmpty(instance, s.instance)
+	s.version = firstNonEmpty(version, s.version)
+}
