@@ -1,0 +1,47 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package decoupleprocessor
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestBackoffGrowsToItsBound(t *testing.T) {
+	now := time.Date(2026, 11, 20, 3, 0, 0, 0, time.UTC)
+	var b backoff
+	require.False(t, b.failing())
+	require.Zero(t, b.wait(now, maxBackoff))
+
+	b.fail(now, initialBackoff)
+	require.True(t, b.failing())
+	require.Equal(t, initialBackoff, b.wait(now, maxBackoff))
+	require.Equal(t, initialBackoff/2, b.wait(now.Add(initialBackoff/2), maxBackoff))
+	require.Zero(t, b.wait(now.Add(time.Hour), maxBackoff), "a long freeze makes the next try due")
+
+	b.fail(now, initialBackoff)
+	require.Equal(t, 2*initialBackoff, b.wait(now, maxBackoff))
+	b.fail(now, stallBackoff)
+	require.Equal(t, stallBackoff, b.wait(now, maxBackoff))
+	for range 20 {
+		b.fail(now, initialBackoff)
+	}
+	require.Equal(t, maxBackoff, b.wait(now, maxBackoff))
+
+	require.Equal(t, lastBackoff, b.wait(now, lastBackoff))
+	require.Zero(t, b.wait(now.Add(lastBackoff), lastBackoff))
+
+	b.succeed()
+	require.False(t, b.failing())
+	require.Zero(t, b.wait(now, maxBackoff))
+}
+
+func TestBackoffWithTheClockSetBack(t *testing.T) {
+	now := time.Date(2026, 11, 20, 3, 0, 0, 0, time.UTC)
+	var b backoff
+	b.fail(now, initialBackoff)
+	require.Equal(t, initialBackoff, b.wait(now.Add(-24*time.Hour), maxBackoff), "no wait is longer than its delay")
+}

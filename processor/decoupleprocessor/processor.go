@@ -1,0 +1,474 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package decoupleprocessor
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/processor"
+	"go.uber.org/zap"
+
+	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
+)
+
+const (
+	// maxInFlight bounds the deliveries under way at once. More than one, so that a request that hangs does not hold up
+	// what came after it; few, because each may hold a connection, of which the function has its share too.
+	maxInFlight = 4
+
+	// shutdownTimeout bounds the last delivery where no lifecycle sets a deadline.
+	shutdownTimeout = 5 * time.Second
+
+	// cancelTimeout bounds the wait for deliveries to notice that they are cancelled.
+	cancelTimeout = 100 * time.Millisecond
+
+	// notDelivered is the reason for data dropped at shutdown. Some of it may have arrived: a delivery that is
+	// cancelled does not learn its outcome.
+	notDelivered = "not delivered before shutdown"
+
+	// queueFull is the reason for data dropped to make room.
+	queueFull = "the queue was full while the backend took no data"
+)
+
+var (
+	errQueueFull = errors.New("the queue of the decouple processor is full: " +
+		"the backend takes data more slowly than it comes (`max_queue_bytes` is its bound)")
+	errStopped = errors.New("the decouple processor is shut down")
+	errKept    = errors.New("the backend does not take data; it is kept for a later try")
+)
+
+// item is data with its measures, which are taken once.
+type item[T any] struct {
+	data  T
+	count int
+	bytes int
+}
+
+// decouple is the queue of one pipeline and what sends from it.
+type decouple[T any] struct {
+	cfg    *Config
+	sig    signal[T]
+	logger *zap.Logger
+
+	lifecycle lambdaextension.Lifecycle // nil outside a collector with the lambda extension
+	leave     func()
+	// sending is the context of all deliveries; only the end of the environment cancels them, since a request that is
+	// cancelled may have arrived and would be sent twice.
+	sending context.Context
+	cancel  context.CancelFunc
+
+	mu      sync.Mutex
+	queue   []item[T]
+	bytes   int // in queue and in flight
+	flights map[int]flight
+	takeoff int // the next flight's number
+	flushes int // how many Flush calls wait
+	backoff backoff
+	timer   *time.Timer // wakes up a try that the backoff has put off
+	started bool
+	stopped bool
+	dropped map[string]int
+	// changed is closed, and made anew, whenever something a Flush waits for may have changed.
+	changed chan struct{}
+}
+
+// flight is a delivery under way.
+type flight struct {
+	count  int
+	cancel context.CancelFunc
+	// overdue is set when a flush stopped waiting for it.
+	overdue bool
+}
+
+func newDecouple[T any](set processor.Settings, cfg *Config, sig signal[T]) *decouple[T] {
+	return &decouple[T]{
+		cfg:     cfg,
+		sig:     sig,
+		logger:  set.Logger,
+		flights: map[int]flight{},
+		dropped: map[string]int{},
+		changed: make(chan struct{}),
+	}
+}
+
+// Capabilities tells that merging changes the data.
+func (*decouple[T]) Capabilities() consumer.Capabilities {
+	return consumer.Capabilities{MutatesData: true}
+}
+
+// Start joins the flushes of the host's lifecycle, if it has one.
+func (d *decouple[T]) Start(_ context.Context, host component.Host) error {
+	if d.cfg.MaxQueueSize > 0 {
+		d.logger.Warn("`max_queue_size` counts requests and has no effect; `max_queue_bytes` bounds the queue",
+			zap.Int("max_queue_bytes", d.cfg.MaxQueueBytes))
+	}
+	lifecycle, ok := lambdaextension.FindLifecycle(host)
+	if !ok {
+		d.logger.Info("There is no lambda extension, so data is delivered as it comes; " +
+			"add `lambda` to `service::extensions` to have it delivered before Lambda freezes the environment")
+	}
+	d.mu.Lock()
+	d.sending, d.cancel = context.WithCancel(context.Background())
+	d.started = true
+	if ok {
+		d.lifecycle = lifecycle
+	}
+	d.mu.Unlock()
+	if ok {
+		d.leave = lifecycle.Join(d)
+	}
+	return nil
+}
+
+// Shutdown makes a last try within the environment's deadline and reports what could not be delivered.
+func (d *decouple[T]) Shutdown(ctx context.Context) error {
+	d.mu.Lock()
+	if !d.started || d.stopped {
+		d.stopped = true
+		d.mu.Unlock()
+		return nil
+	}
+	d.stopped = true
+	d.mu.Unlock()
+	if d.leave != nil {
+		d.leave()
+	}
+
+	deadline := time.Now().Add(shutdownTimeout)
+	if d.lifecycle != nil {
+		if end := d.lifecycle.ShutdownDeadline(); !end.IsZero() {
+			deadline = end
+		}
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	_ = d.Flush(ctx) // what it could not deliver is counted below
+
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	d.cancel()
+	ctx, cancel = context.WithTimeout(context.Background(), cancelTimeout)
+	defer cancel()
+	for len(d.flights) > 0 && d.await(ctx) == nil {
+		// The data of a cancelled delivery comes back to the queue.
+	}
+	for _, it := range d.queue {
+		d.dropped[notDelivered] += it.count
+	}
+	for _, f := range d.flights {
+		d.dropped[notDelivered] += f.count
+	}
+	d.queue, d.bytes = nil, 0
+	for reason, count := range d.dropped {
+		d.logger.Warn("Data was dropped", zap.String("items", d.sig.name), zap.Int("count", count), zap.String("reason", reason))
+	}
+	return nil
+}
+
+// accept takes data over from the pipeline, or says why not. It never waits.
+func (d *decouple[T]) accept(data T) error {
+	count := d.sig.count(data)
+	if count == 0 {
+		return nil
+	}
+	if d.cfg.Discard != "" {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.dropped[d.cfg.Discard] += count
+		return nil
+	}
+	it := item[T]{data: data, count: count, bytes: d.sig.bytes(data)}
+
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.stopped:
+		return errStopped
+	case !d.fits(it.bytes) && !d.makeRoom(it.bytes):
+		d.dispatch()
+		return errQueueFull
+	}
+	d.bytes += it.bytes
+	d.queue = append(d.queue, it)
+	d.dispatch()
+	return nil
+}
+
+// fits reports whether the queue takes so many bytes. Data that is larger than the whole queue is in memory already; an
+// empty queue takes it, or nobody ever would.
+func (d *decouple[T]) fits(bytes int) bool {
+	return d.bytes == 0 || d.bytes+bytes <= d.cfg.MaxQueueBytes
+}
+
+// makeRoom drops the oldest data while the backend takes none. Refusing new data would have the function's SDK try
+// again, on the function's time and in vain; where the backend is well, it is the way to slow down a sender that is too
+// fast.
+func (d *decouple[T]) makeRoom(bytes int) bool {
+	if !d.backoff.failing() {
+		return false
+	}
+	if d.dropped[queueFull] == 0 {
+		d.logger.Warn("The queue is full while the backend takes no data: the oldest data is dropped from here on",
+			zap.String("items", d.sig.name), zap.Int("max_queue_bytes", d.cfg.MaxQueueBytes))
+	}
+	for len(d.queue) > 0 && !d.fits(bytes) {
+		d.dropped[queueFull] += d.queue[0].count
+		d.bytes -= d.queue[0].bytes
+		d.queue[0] = item[T]{} // what is dropped must not stay in memory
+		d.queue = d.queue[1:]
+	}
+	return d.fits(bytes)
+}
+
+// Drain implements lambdaextension.Participant. What the queue holds is delivered by Flush.
+func (*decouple[T]) Drain(context.Context) bool { return false }
+
+// Flush implements lambdaextension.Participant: it returns when everything is delivered, or when there is no point in
+// waiting because the next try comes after ctx has ended, or when ctx ends. Data that is not delivered stays queued,
+// and a delivery under way goes on.
+func (d *decouple[T]) Flush(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.flushes++
+	defer func() { d.flushes-- }()
+	// Where the backend was down before, one try may find it back; only a failure that is new is worth holding the
+	// environment for.
+	patient := !d.backoff.failing()
+	if end, ok := ctx.Deadline(); ok && d.last() {
+		timer := time.AfterFunc(time.Until(end)/2, d.abandon)
+		defer timer.Stop()
+	}
+	for {
+		d.dispatch()
+		if d.delivered() {
+			return nil
+		}
+		if d.hopeless(ctx, patient) {
+			return errKept
+		}
+		if err := d.await(ctx); err != nil {
+			// A caller that lost interest says nothing about the backend.
+			if errors.Is(err, context.DeadlineExceeded) {
+				d.overdue()
+			}
+			return errKept
+		}
+	}
+}
+
+// delivered reports whether nothing is left that a flush could wait for.
+func (d *decouple[T]) delivered() bool { return len(d.queue) == 0 && len(d.flights) == 0 }
+
+// hopeless reports whether a flush need not wait: nothing can change before ctx ends, or it is not to wait for the
+// next try.
+func (d *decouple[T]) hopeless(ctx context.Context, patient bool) bool {
+	if d.fresh() > 0 || d.last() && len(d.flights) > 0 {
+		return false
+	}
+	if len(d.queue) == 0 || len(d.flights) >= d.maxFlights() {
+		return true
+	}
+	if !patient && !d.last() {
+		return true
+	}
+	end, ok := ctx.Deadline()
+	return ok && time.Now().Add(d.retryIn()).After(end)
+}
+
+// fresh counts the deliveries that no flush has waited for in vain.
+func (d *decouple[T]) fresh() int {
+	n := 0
+	for _, f := range d.flights {
+		if !f.overdue {
+			n++
+		}
+	}
+	return n
+}
+
+// maxFlights bounds the deliveries under way. At the end of the environment, the ones that hang must not keep the rest
+// from being tried.
+func (d *decouple[T]) maxFlights() int {
+	if d.last() {
+		return 2 * maxInFlight
+	}
+	return maxInFlight
+}
+
+// overdue marks the deliveries that a flush has waited for in vain, and takes them for a sign that the backend hangs.
+func (d *decouple[T]) overdue() {
+	late := false
+	for n, f := range d.flights {
+		if !f.overdue {
+			f.overdue, late = true, true
+			d.flights[n] = f
+		}
+	}
+	if late {
+		d.setBack(stallBackoff, errors.New("the backend has not answered by the end of the flush"))
+	}
+}
+
+// abandon cancels the deliveries that a flush has waited for in vain, so that they are tried once more. It is for the
+// end of the environment: their data may arrive twice then, where it would otherwise be lost.
+func (d *decouple[T]) abandon() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range d.flights {
+		if f.overdue {
+			f.cancel()
+		}
+	}
+}
+
+// last reports whether the environment is about to end.
+func (d *decouple[T]) last() bool {
+	return d.stopped || d.lifecycle != nil && !d.lifecycle.ShutdownDeadline().IsZero()
+}
+
+// retryIn is how long to wait for the next try.
+func (d *decouple[T]) retryIn() time.Duration {
+	if d.last() {
+		return d.backoff.wait(time.Now(), lastBackoff)
+	}
+	return d.backoff.wait(time.Now(), maxBackoff)
+}
+
+// due reports whether queued data should leave now.
+func (d *decouple[T]) due() bool {
+	return d.flushes > 0 ||
+		d.lifecycle == nil || d.lifecycle.Schedule() == lambdaextension.ScheduleContinuous ||
+		// A queue that fills up during a long invocation must not begin to refuse data before its end.
+		d.bytes > d.cfg.MaxQueueBytes/2
+}
+
+// dispatch starts the deliveries that are due, or a timer for the next try.
+func (d *decouple[T]) dispatch() {
+	for d.started && d.sending.Err() == nil && len(d.queue) > 0 && len(d.flights) < d.maxFlights() && d.due() {
+		if d.backoff.failing() {
+			if wait := d.retryIn(); wait > 0 {
+				d.wakeIn(wait)
+				return
+			}
+			if d.fresh() > 0 {
+				return // one try at a time tells whether the backend is back
+			}
+		}
+		it := d.take()
+		n := d.takeoff
+		d.takeoff++
+		ctx, cancel := context.WithTimeout(d.sending, d.cfg.Timeout)
+		d.flights[n] = flight{count: it.count, cancel: cancel}
+		go d.send(ctx, n, it)
+	}
+}
+
+// take removes the oldest data from the queue, as much as fits into one request.
+func (d *decouple[T]) take() item[T] {
+	it := d.queue[0]
+	i := 1
+	for ; i < len(d.queue) && it.bytes+d.queue[i].bytes <= d.cfg.MaxRequestBytes; i++ {
+		d.sig.merge(it.data, d.queue[i].data)
+		it.count += d.queue[i].count
+		it.bytes += d.queue[i].bytes
+	}
+	rest := copy(d.queue, d.queue[i:])
+	clear(d.queue[rest:]) // what is delivered must not stay in memory
+	d.queue = d.queue[:rest]
+	return it
+}
+
+func (d *decouple[T]) send(ctx context.Context, n int, it item[T]) {
+	err := d.sig.deliver(ctx, it.data)
+
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.flights[n].cancel()
+	delete(d.flights, n)
+	switch {
+	case err == nil:
+		d.bytes -= it.bytes
+		if d.backoff.failing() {
+			d.logger.Info("The backend takes data again", zap.String("items", d.sig.name))
+		}
+		d.backoff.succeed()
+	case permanent(err):
+		d.bytes -= it.bytes
+		d.dropped["refused by the backend"] += it.count
+		d.logger.Error("The backend refused data for good; it is dropped",
+			zap.String("items", d.sig.name), zap.Int("count", it.count), zap.Error(err))
+		// An answer is an answer: the backend is there.
+		d.backoff.succeed()
+	default:
+		d.bytes -= it.bytes
+		it = d.remains(it, err)
+		d.bytes += it.bytes
+		// The oldest data goes first at the next try, too.
+		d.queue = append([]item[T]{it}, d.queue...)
+		d.setBack(initialBackoff, err)
+	}
+	d.dispatch()
+	d.announce()
+}
+
+// remains is what is still to be delivered of an item after a failure.
+func (d *decouple[T]) remains(it item[T], err error) item[T] {
+	if len(causes(err)) > 1 {
+		return it // each exporter may have failed on another part
+	}
+	part, ok := d.sig.failed(err)
+	if !ok {
+		return it
+	}
+	return item[T]{data: part, count: d.sig.count(part), bytes: d.sig.bytes(part)}
+}
+
+// setBack postpones the next try after a failure.
+func (d *decouple[T]) setBack(least time.Duration, err error) {
+	if !d.backoff.failing() && d.sending.Err() == nil {
+		// Once per run of failures: the exporter logs each of them.
+		d.logger.Warn("The backend does not take data; it is kept and tried again",
+			zap.String("items", d.sig.name), zap.Int("queued_bytes", d.bytes), zap.Error(err))
+	}
+	d.backoff.fail(time.Now(), least)
+}
+
+// wakeIn dispatches again after a while.
+func (d *decouple[T]) wakeIn(wait time.Duration) {
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	d.timer = time.AfterFunc(wait, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.dispatch()
+	})
+}
+
+// announce wakes up everybody in await.
+func (d *decouple[T]) announce() {
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+// await gives up the lock until something has changed or ctx ends.
+func (d *decouple[T]) await(ctx context.Context) error {
+	changed := d.changed
+	d.mu.Unlock()
+	defer d.mu.Lock()
+	select {
+	case <-changed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,119 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package decoupleprocessor
+
+import (
+	"context"
+	"errors"
+
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// signal is what the queue needs to know of traces, metrics or logs.
+type signal[T any] struct {
+	// name of the items, for log lines.
+	name string
+	// count and bytes measure one piece of data: its items, and its size as OTLP protobuf.
+	count func(T) int
+	bytes func(T) int
+	// merge moves what src holds to the end of dst.
+	merge func(dst, src T)
+	// deliver hands data to the exporters.
+	deliver func(context.Context, T) error
+	// failed returns the part of the data that an error of deliver is about, when it says so.
+	failed func(error) (T, bool)
+}
+
+func traces(next consumer.Traces) signal[ptrace.Traces] {
+	var sizer ptrace.ProtoMarshaler
+	return signal[ptrace.Traces]{
+		name:    "spans",
+		count:   ptrace.Traces.SpanCount,
+		bytes:   sizer.TracesSize,
+		merge:   func(dst, src ptrace.Traces) { src.ResourceSpans().MoveAndAppendTo(dst.ResourceSpans()) },
+		deliver: next.ConsumeTraces,
+		failed: func(err error) (ptrace.Traces, bool) {
+			part, ok := errors.AsType[consumererror.Traces](err)
+			if !ok {
+				return ptrace.Traces{}, false
+			}
+			return part.Data(), true
+		},
+	}
+}
+
+func metrics(next consumer.Metrics) signal[pmetric.Metrics] {
+	var sizer pmetric.ProtoMarshaler
+	return signal[pmetric.Metrics]{
+		name:    "metric points",
+		count:   pmetric.Metrics.DataPointCount,
+		bytes:   sizer.MetricsSize,
+		merge:   func(dst, src pmetric.Metrics) { src.ResourceMetrics().MoveAndAppendTo(dst.ResourceMetrics()) },
+		deliver: next.ConsumeMetrics,
+		failed: func(err error) (pmetric.Metrics, bool) {
+			part, ok := errors.AsType[consumererror.Metrics](err)
+			if !ok {
+				return pmetric.Metrics{}, false
+			}
+			return part.Data(), true
+		},
+	}
+}
+
+func logs(next consumer.Logs) signal[plog.Logs] {
+	var sizer plog.ProtoMarshaler
+	return signal[plog.Logs]{
+		name:    "log records",
+		count:   plog.Logs.LogRecordCount,
+		bytes:   sizer.LogsSize,
+		merge:   func(dst, src plog.Logs) { src.ResourceLogs().MoveAndAppendTo(dst.ResourceLogs()) },
+		deliver: next.ConsumeLogs,
+		failed: func(err error) (plog.Logs, bool) {
+			part, ok := errors.AsType[consumererror.Logs](err)
+			if !ok {
+				return plog.Logs{}, false
+			}
+			return part.Data(), true
+		},
+	}
+}
+
+// causes returns the errors of the exporters behind a fan-out, which joins them, or err alone.
+func causes(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
+// permanent reports whether no part of err is worth another try. consumererror.IsPermanent holds for joined errors as
+// soon as one of them is permanent; giving up on the other exporters would lose their data.
+func permanent(err error) bool {
+	for _, cause := range causes(err) {
+		if !consumererror.IsPermanent(cause) {
+			return false
+		}
+	}
+	return true
+}
+
+type tracesProcessor struct{ *decouple[ptrace.Traces] }
+
+func (p tracesProcessor) ConsumeTraces(_ context.Context, td ptrace.Traces) error {
+	return p.accept(td)
+}
+
+type metricsProcessor struct{ *decouple[pmetric.Metrics] }
+
+func (p metricsProcessor) ConsumeMetrics(_ context.Context, md pmetric.Metrics) error {
+	return p.accept(md)
+}
+
+type logsProcessor struct{ *decouple[plog.Logs] }
+
+func (p logsProcessor) ConsumeLogs(_ context.Context, ld plog.Logs) error { return p.accept(ld) }
