@@ -1,0 +1,166 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package lambdaconverter
+
+import (
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+)
+
+// endpointEnv is the variable from which the layer's default configuration takes the endpoint of its exporter.
+const endpointEnv = "OTELCOL_LAMBDA_OTLP_ENDPOINT"
+
+// isOTLP tells the collector's OTLP exporters, by their names of today and of before.
+func isOTLP(id string) bool {
+	return isOTLPHTTP(id) || typeOf(id) == "otlp" || typeOf(id) == "otlp_grpc"
+}
+
+func isOTLPHTTP(id string) bool {
+	return typeOf(id) == "otlp_http" || typeOf(id) == "otlphttp"
+}
+
+// hasQueue tells exporter types that are known to have the key `sending_queue`. A key an exporter does not know would
+// stop the collector, so types that are not known are left alone. Underscores are left out, because exporters are being
+// renamed from `otlphttp` to `otlp_http` one by one.
+func hasQueue(id string) bool {
+	_, found := slices.BinarySearch([]string{
+		"awskinesis", "awss3", "clickhouse", "coralogix", "datadog", "dynatrace", "elasticsearch", "googlecloud",
+		"googlecloudpubsub", "googlemanagedprometheus", "humio", "influxdb", "jaeger", "kafka", "logzio", "loki", "mezmo",
+		"observiq", "opencensus", "otlp", "otlpgrpc", "otlphttp", "pulsar", "sapm", "signalfx", "skywalking", "splunkhec",
+		"sumologic", "tanzuobservability", "zipkin",
+	}, strings.ReplaceAll(typeOf(id), "_", ""))
+	return found
+}
+
+// exporter returns the configuration of a defined exporter. ok is false if it is not a map.
+func (d *document) exporter(id string) (cfg map[string]any, ok bool) {
+	return d.section("exporters", id)
+}
+
+// removeExportersWithoutEndpoint takes OTLP exporters that have no endpoint out of the pipelines, where they would stop
+// the collector from starting. It returns the pipelines that have no exporter left, and why.
+func removeExportersWithoutEndpoint(d *document, lookup lookupEnv) (discarding []string, reason string) {
+	var blamed []string
+	for _, id := range d.ids("exporters") {
+		cfg, ok := d.exporter(id)
+		if !ok || !isOTLP(id) || hasEndpoint(id, cfg, "") {
+			continue
+		}
+		everywhere := true
+		for _, signal := range []string{"traces", "metrics", "logs", "profiles"} {
+			everywhere = everywhere && !hasEndpoint(id, cfg, signal)
+		}
+		var edits []edit
+		var left []string
+		for _, p := range d.pipelines("traces", "metrics", "logs", "profiles") {
+			if hasEndpoint(id, cfg, p.signal) {
+				continue
+			}
+			kept := slices.DeleteFunc(slices.Clone(p.exporters), func(e string) bool { return canonical(e) == canonical(id) })
+			if len(kept) == len(p.exporters) {
+				continue
+			}
+			left = append(left, p.name)
+			if len(kept) == 0 {
+				// The collector wants an exporter in every pipeline.
+				kept = []string{nopID}
+				if _, defined := d.key("exporters", nopID); !defined {
+					edits = append(edits, set(map[string]any{}, "exporters", nopID))
+				}
+				discarding = append(discarding, p.name)
+				blamed = append(blamed, "`"+canonical(id)+"`")
+			}
+			edits = append(edits, set(anyList(kept), "service", "pipelines", p.name, "exporters"))
+		}
+		fields := []zap.Field{keyField("exporters", id, "endpoint"), zap.Strings("pipelines", left)}
+		switch {
+		case everywhere:
+			// The definition alone would fail the collector's validation.
+			edits = append(edits, remove("exporters", id))
+			d.warn("the exporter has no endpoint and is left out; a pipeline that has no other exporter counts and drops "+
+				"its data", append(fields, zap.String("hint", endpointHint(id, lookup))), edits...)
+		case len(left) > 0:
+			d.warn("the exporter has no endpoint for some signals and is left out of their pipelines; a pipeline that has "+
+				"no other exporter counts and drops its data", append(fields, zap.String("hint",
+				"set `endpoint`, or the endpoints of the other signals such as `logs_endpoint`")), edits...)
+		}
+	}
+	switch blamed = slices.Compact(blamed); len(blamed) {
+	case 0:
+		return nil, ""
+	case 1:
+		return discarding, "exporter " + blamed[0] + " has no endpoint"
+	default:
+		return discarding, "exporters " + strings.Join(blamed, ", ") + " have no endpoint"
+	}
+}
+
+// hasEndpoint tells whether the exporter knows where to send data of the signal, or of any signal if it is empty.
+func hasEndpoint(id string, cfg map[string]any, signal string) bool {
+	if !isBlankEndpoint(cfg["endpoint"]) {
+		return true
+	}
+	return signal != "" && isOTLPHTTP(id) && !isBlankEndpoint(cfg[signal+"_endpoint"])
+}
+
+// isBlankEndpoint also covers a scheme that nothing follows: `https://${env:BACKEND}` without the variable.
+func isBlankEndpoint(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return true
+	case string:
+		v = strings.TrimSpace(v)
+		return v == "" || v == "http://" || v == "https://"
+	}
+	return false
+}
+
+func endpointHint(id string, lookup lookupEnv) string {
+	if fromEnv, _ := lookup(endpointEnv); canonical(id) == "otlp_http" && isBlankEndpoint(fromEnv) {
+		return "set the key or, with the layer's own configuration, the function's environment variable " + endpointEnv +
+			", for example to https://otlp.example.com:4318"
+	}
+	if isOTLPHTTP(id) {
+		return "set the key to the address of a backend, for example https://otlp.example.com:4318"
+	}
+	return "set the key to the address of a backend, for example https://otlp.example.com:4317"
+}
+
+// disableQueue switches the exporter's own queue off, unless the user has set it. Behind decouple, a queue in memory
+// takes data that decouple then holds for delivered: a freeze stops the queue, and the end of the environment empties it
+// into nowhere.
+func disableQueue(d *document, id string) {
+	cfg, ok := d.exporter(id)
+	if !ok || !hasQueue(id) {
+		return
+	}
+	fields := []zap.Field{keyField("exporters", id, "sending_queue")}
+	if isNothing(cfg["sending_queue"]) {
+		d.did("the exporter's queue is switched off: decouple is the queue",
+			fields, set(map[string]any{"enabled": false}, "exporters", id, "sending_queue"))
+		return
+	}
+	if queue, isMap := cfg["sending_queue"].(map[string]any); isMap && queue["enabled"] != false {
+		d.warn("the exporter has a queue of its own: data in it counts as delivered, is frozen with the environment and "+
+			"is lost when that ends", append(fields, zap.String("hint", "remove the key, and decouple delivers before the freeze")))
+	}
+}
+
+// isNothing tells values by which a user has said nothing: null, and a variable that is empty.
+func isNothing(value any) bool {
+	return value == nil || value == ""
+}
+
+// disableRetry switches the OTLP exporters' own retries off, unless the user has set them. decouple tries again by
+// itself, in the next flush if need be; exporterhelper waits 5 s before its first retry, which is longer than a flush.
+func disableRetry(d *document, id string) {
+	cfg, ok := d.exporter(id)
+	if ok && isOTLP(id) && isNothing(cfg["retry_on_failure"]) {
+		d.did("the exporter's retries are switched off: decouple retries",
+			[]zap.Field{keyField("exporters", id, "retry_on_failure")},
+			set(map[string]any{"enabled": false}, "exporters", id, "retry_on_failure"))
+	}
+}
