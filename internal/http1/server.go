@@ -1,0 +1,370 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package http1
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"sync"
+	"time"
+)
+
+// Server answers requests, those of one connection one after the other. Set the exported fields before Serve. The zero
+// Server works.
+type Server struct {
+	// Limits bounds the requests.
+	Limits Limits
+	// MaxConns is the number of connections that are served at a time, 32 by default. When there is one more, the one
+	// that has been idle for longest is closed, or else the next whose response has been written. Until then the new one
+	// waits, and further ones wait in the listener's queue.
+	MaxConns int
+	// Report, if set, is told of handlers that panicked, responses that could not be written as they were, requests that
+	// were refused, and of the first of consecutive failures to accept. It may be called by several goroutines at a
+	// time.
+	Report func(error)
+
+	mu        sync.Mutex
+	changed   *sync.Cond // of what admit waits for
+	closed    *signal
+	listeners map[Listener]struct{}
+	conns     map[*serverConn]struct{}
+	waiting   int    // connections in admit
+	turn      uint64 // counts the times that a connection became idle
+	running   sync.WaitGroup
+}
+
+// serverConn is a connection in Server.conns. Fields from idleSince on are guarded by Server.mu.
+type serverConn struct {
+	*link
+	handle func(*Request) *Response
+	buf    []byte
+
+	// idleSince is the turn at which the connection became idle.
+	idleSince uint64
+	// done is of the request being handled, nil while the connection is idle.
+	done *signal
+	// evicted says that the connection has been closed to make room.
+	evicted bool
+}
+
+const (
+	defaultMaxConns = 32
+
+	// minAcceptPause and maxAcceptPause bound the time between attempts to accept while that fails, which it does as
+	// long as there are no file descriptors.
+	minAcceptPause = 5 * time.Millisecond
+	maxAcceptPause = time.Second
+
+	// lingerTime and lingerBytes bound how much is read of what a peer sends after a request that was refused. Closing
+	// without reading it would reset the connection, and the peer would not get to see the response.
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 64 << 20
+)
+
+// Serve accepts connections and calls handle for each request until Close is called. Then it closes the listener and
+// returns ErrClosed. A failure to accept is no reason to return: it is tried again, with pauses of up to a second.
+//
+// handle is called by a goroutine for each connection and may take any time: see Request.Done. If it panics, the peer
+// gets status 500. If it returns nil, the connection is closed without a response. It must not call Close.
+func (s *Server) Serve(l Listener, handle func(*Request) *Response) error {
+	defer l.Close()
+	if !s.start(l) {
+		return ErrClosed
+	}
+	defer s.running.Done()
+	defer s.forget(l)
+	var pause time.Duration
+	for {
+		conn, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			if !s.admit(conn, handle) {
+				return ErrClosed
+			}
+		case s.isClosed():
+			return ErrClosed
+		default:
+			if pause == 0 {
+				s.report("accepting", err)
+			}
+			pause = min(max(2*pause, minAcceptPause), maxAcceptPause)
+			if !s.sleep(pause) {
+				return ErrClosed
+			}
+		}
+	}
+}
+
+// Close closes all listeners and connections, closes Request.Done of the requests being handled, and waits until their
+// handlers and all calls of Serve are about to return.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.init()
+	s.closed.fire()
+	for l := range s.listeners {
+		l.Close()
+	}
+	for c := range s.conns {
+		c.conn.Close()
+		if c.done != nil {
+			c.done.fire()
+		}
+	}
+	s.changed.Broadcast()
+	s.mu.Unlock()
+	s.running.Wait()
+	return nil
+}
+
+// init makes the zero Server usable. s.mu is held.
+func (s *Server) init() {
+	if s.closed == nil {
+		s.closed = newSignal()
+		s.changed = sync.NewCond(&s.mu)
+		s.listeners = map[Listener]struct{}{}
+		s.conns = map[*serverConn]struct{}{}
+	}
+}
+
+// ended says whether Close was called. s.mu is held.
+func (s *Server) ended() bool {
+	select {
+	case <-s.closed.ch:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Server) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended()
+}
+
+func (s *Server) start(l Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.init()
+	if s.ended() {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	s.running.Add(1)
+	return true
+}
+
+func (s *Server) forget(l Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+}
+
+// sleep returns false if Close is called meanwhile.
+func (s *Server) sleep(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.closed.ch:
+		return false
+	}
+}
+
+// admit makes room for a connection and serves it in a new goroutine. It returns false if Close is called meanwhile.
+func (s *Server) admit(conn Conn, handle func(*Request) *Response) bool {
+	limit := s.MaxConns
+	if limit == 0 {
+		limit = defaultMaxConns
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting++
+	for !s.ended() && len(s.conns) >= limit {
+		s.evict()
+		s.changed.Wait()
+	}
+	s.waiting--
+	if s.ended() {
+		conn.Close()
+		return false
+	}
+	s.turn++
+	c := &serverConn{link: newLink(conn), handle: handle, idleSince: s.turn}
+	s.conns[c] = struct{}{}
+	s.running.Go(func() {
+		defer s.remove(c)
+		for s.serveNext(c) {
+		}
+	})
+	return true
+}
+
+// evict closes the connection that has been idle for longest, unless one is about to go already. s.mu is held.
+func (s *Server) evict() {
+	var oldest *serverConn
+	for c := range s.conns {
+		if c.evicted {
+			return
+		}
+		if c.done == nil && (oldest == nil || c.idleSince < oldest.idleSince) {
+			oldest = c
+		}
+	}
+	if oldest != nil {
+		oldest.evicted = true
+		oldest.conn.Close()
+	}
+}
+
+func (s *Server) remove(c *serverConn) {
+	c.conn.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	s.changed.Broadcast()
+}
+
+// setBusy is called when a request has begun to come in. It returns nil if it is too late for that.
+func (s *Server) setBusy(c *serverConn) *signal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.evicted || s.ended() {
+		return nil
+	}
+	c.done = newSignal()
+	return c.done
+}
+
+// setIdle is called when the request has been answered.
+func (s *Server) setIdle(c *serverConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.turn++
+	c.done, c.idleSince = nil, s.turn
+	if s.waiting > 0 {
+		s.changed.Broadcast()
+	}
+}
+
+// crowded says whether a connection waits for another one to end.
+func (s *Server) crowded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting > 0
+}
+
+func (s *Server) report(what string, err error) {
+	if s.Report != nil {
+		s.Report(&causedError{what: what, cause: err})
+	}
+}
+
+// serveNext reads and answers a request. It returns false if the connection is to be closed.
+func (s *Server) serveNext(c *serverConn) bool {
+	if _, err := c.r.Peek(1); err != nil {
+		return false
+	}
+	done := s.setBusy(c)
+	if done == nil {
+		return false
+	}
+	defer done.fire()
+	req, keepAlive, err := readRequest(c.r, s.Limits, c.conn)
+	if err != nil {
+		s.refuse(c, err)
+		return false
+	}
+	req.Done = done.ch
+	watching := c.watch(beginsRequest, done.fire)
+	resp, panicked := s.call(c.handle, req)
+	there := watching.stop()
+	if resp == nil {
+		return false
+	}
+	keepAlive = keepAlive && there && !panicked && !s.crowded()
+	if !s.write(c, req.Method, resp, keepAlive) || !keepAlive {
+		return false
+	}
+	s.setIdle(c)
+	return true
+}
+
+// call returns the handler's response, or that to its panic. What a panic leaves behind is the handler's affair.
+func (s *Server) call(handle func(*Request) *Response, req *Request) (resp *Response, panicked bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.report("handling "+req.Method+" "+req.Target, errors.New("panic: "+panicText(v)))
+			resp, panicked = &Response{Status: 500}, true
+		}
+	}()
+	return handle(req), false
+}
+
+func panicText(v any) string {
+	switch v := v.(type) {
+	case error:
+		return v.Error()
+	case string:
+		return v
+	default:
+		return "of another type than error and string"
+	}
+}
+
+func (s *Server) write(c *serverConn, method string, resp *Response, keepAlive bool) bool {
+	out, err := appendResponseHead(c.buf[:0], resp, keepAlive)
+	if err != nil {
+		s.report("answering "+method, err)
+		resp = &Response{Status: 500}
+		if out, err = appendResponseHead(c.buf[:0], resp, keepAlive); err != nil {
+			return false
+		}
+	}
+	if method != methodHead {
+		out = append(out, resp.Body...)
+	}
+	if cap(out) <= maxKeptBuffer {
+		c.buf = out
+	}
+	_, err = c.conn.Write(out)
+	return err == nil
+}
+
+// refuse answers a request that could not be read, if that was the peer's fault.
+func (s *Server) refuse(c *serverConn, err error) {
+	status := statusOf(err)
+	if status == 0 {
+		return
+	}
+	s.report("reading a request", err)
+	header := Header{{Name: "Content-Type", Value: "text/plain; charset=utf-8"}}
+	if !s.write(c, "", &Response{Status: status, Header: header, Body: []byte(err.Error() + "\n")}, false) {
+		return
+	}
+	if conn, ok := c.conn.(interface{ CloseWrite() error }); ok {
+		_ = conn.CloseWrite()
+	}
+	if c.conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(c.conn, lingerBytes))
+	}
+}
+
+// beginsRequest says whether a request can begin with the bytes, which a peer may send before it has its response.
+func beginsRequest(ahead []byte) bool {
+	// The empty line that is passed over between requests.
+	ahead = bytes.TrimPrefix(bytes.TrimPrefix(ahead, []byte("\r")), []byte("\n"))
+	for i, c := range ahead {
+		if c == ' ' {
+			return i > 0
+		}
+		if !isTokenByte(c) {
+			return false
+		}
+	}
+	return true
+}

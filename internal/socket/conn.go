@@ -1,0 +1,138 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package socket
+
+import (
+	"os"
+	"syscall"
+	"time"
+)
+
+// Conn is a TCP connection.
+type Conn struct {
+	file *os.File
+}
+
+// Dial connects to host:port. A zero deadline is none. The error is an *Error, and os.ErrDeadlineExceeded is in its
+// chain when time ran out.
+func Dial(address string, deadline time.Time) (*Conn, error) {
+	conn, err := dial(address, deadline)
+	if err != nil {
+		return nil, &Error{Op: "connect to", Address: address, Err: err}
+	}
+	return conn, nil
+}
+
+// Resolvable says why Dial could never connect to the address, nil if it might. It does not use the network.
+func Resolvable(address string) error {
+	if _, err := resolve(address, readHosts); err != nil {
+		return &Error{Op: "resolve", Address: address, Err: err}
+	}
+	return nil
+}
+
+func dial(address string, deadline time.Time) (*Conn, error) {
+	sa, err := resolve(address, readHosts)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := open(sa)
+	if err != nil {
+		return nil, err
+	}
+	// The poller must not see the socket before connect: it would report that the other side has hung up.
+	err = retryInterrupted(func() error { return syscall.Connect(fd, sa) })
+	if err != nil && err != syscall.EINPROGRESS { //nolint:errorlint // what a system call returns is never wrapped
+		_ = syscall.Close(fd)
+		return nil, err
+	}
+	conn := newConn(fd)
+	if err != nil {
+		if err := conn.awaitConnected(deadline); err != nil {
+			conn.Close()
+			return nil, err
+		}
+	}
+	return conn, nil
+}
+
+func open(sa syscall.Sockaddr) (fd int, err error) {
+	family := syscall.AF_INET
+	if _, ok := sa.(*syscall.SockaddrInet6); ok {
+		family = syscall.AF_INET6
+	}
+	return syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+}
+
+func newConn(fd int) *Conn {
+	// Requests and answers are written in one piece each; waiting for more of them would only delay.
+	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
+	return &Conn{file: os.NewFile(uintptr(fd), "tcp")}
+}
+
+func (c *Conn) awaitConnected(deadline time.Time) error {
+	raw, err := c.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	if err := c.file.SetWriteDeadline(deadline); err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Write(func(fd uintptr) (done bool) {
+		pending, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ERROR)
+		if err == nil && pending != 0 {
+			err = syscall.Errno(pending)
+		}
+		switch err {
+		case nil:
+			// No error means connected or not yet known.
+			_, err = syscall.Getpeername(int(fd))
+			return err == nil
+		case syscall.EINPROGRESS, syscall.EALREADY, syscall.EINTR:
+			return false
+		case syscall.EISCONN:
+			return true
+		default:
+			failed = err
+			return true
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if failed != nil {
+		return failed
+	}
+	return c.file.SetWriteDeadline(time.Time{})
+}
+
+// Read implements io.Reader.
+func (c *Conn) Read(p []byte) (int, error) { return c.file.Read(p) }
+
+// Write implements io.Writer.
+func (c *Conn) Write(p []byte) (int, error) { return c.file.Write(p) }
+
+// Close ends the connection and with it a Read or Write under way.
+func (c *Conn) Close() error { return c.file.Close() }
+
+// SetDeadline bounds Read and Write. A zero time is no bound. The error of either is os.ErrDeadlineExceeded then.
+func (c *Conn) SetDeadline(t time.Time) error { return c.file.SetDeadline(t) }
+
+// SetReadDeadline bounds Read.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.file.SetReadDeadline(t) }
+
+// SetWriteDeadline bounds Write.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.file.SetWriteDeadline(t) }
+
+func retryInterrupted(call func() error) error {
+	for {
+		err := call()
+		if err != syscall.EINTR { //nolint:errorlint // what a system call returns is never wrapped
+			return err
+		}
+	}
+}

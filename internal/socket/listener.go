@@ -1,0 +1,117 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package socket
+
+import (
+	"os"
+	"syscall"
+)
+
+// backlog is how many connections wait for Accept. The one caller of a guard's listener uses few.
+const backlog = 128
+
+// Listener takes TCP connections.
+type Listener struct {
+	file    *os.File
+	address string
+	port    int
+}
+
+// Listen binds host:port, IPv4 only; an empty host is every address, and port 0 leaves the choice to the kernel. The error
+// is an *Error.
+func Listen(address string) (*Listener, error) {
+	l, err := listen(address)
+	if err != nil {
+		return nil, &Error{Op: "listen on", Address: address, Err: err}
+	}
+	return l, nil
+}
+
+func listen(address string) (*Listener, error) {
+	sa, err := resolve(address, readHosts)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := open(sa)
+	if err != nil {
+		return nil, err
+	}
+	bound, err := bind(fd, sa)
+	if err != nil {
+		_ = syscall.Close(fd)
+		return nil, err
+	}
+	return &Listener{file: os.NewFile(uintptr(fd), "tcp listener"), address: text(bound), port: bound.Port}, nil
+}
+
+func bind(fd int, sa syscall.Sockaddr) (*syscall.SockaddrInet4, error) {
+	// Connections of an earlier process that are still closing must not keep the port.
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
+		return nil, err
+	}
+	if err := syscall.Bind(fd, sa); err != nil {
+		return nil, err
+	}
+	if err := syscall.Listen(fd, backlog); err != nil {
+		return nil, err
+	}
+	bound, err := syscall.Getsockname(fd)
+	if err != nil {
+		return nil, err
+	}
+	ipv4, ok := bound.(*syscall.SockaddrInet4)
+	if !ok {
+		return nil, syscall.EAFNOSUPPORT
+	}
+	return ipv4, nil
+}
+
+// Accept waits for a connection. After Close the error is os.ErrClosed. Other errors pass, such as having no file
+// descriptor left.
+func (l *Listener) Accept() (*Conn, error) {
+	raw, err := l.file.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var fd int
+	var failed error
+	err = raw.Read(func(listener uintptr) (done bool) {
+		for {
+			fd, _, failed = syscall.Accept4(int(listener), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+			switch failed {
+			case syscall.EINTR, syscall.ECONNABORTED:
+			default:
+				return failed != syscall.EAGAIN
+			}
+		}
+	})
+	if err != nil {
+		// There is no deadline, so this is what the poller says of a closed file, in an error of its own.
+		return nil, os.ErrClosed
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	return newConn(fd), nil
+}
+
+// Address is the host:port that is bound.
+func (l *Listener) Address() string { return l.address }
+
+// Port is the port that is bound.
+func (l *Listener) Port() int { return l.port }
+
+// Close stops listening and ends an Accept under way. Connections accepted before stay.
+func (l *Listener) Close() error { return l.file.Close() }
+
+// WithDescriptor calls f with the listener's descriptor, which is valid during the call, for handing it to a child.
+func (l *Listener) WithDescriptor(f func(fd uintptr)) error {
+	raw, err := l.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(f)
+}
