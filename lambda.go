@@ -1,0 +1,210 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.opentelemetry.io/collector/otelcol"
+	"go.uber.org/zap"
+
+	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/failopen"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/guard/contract"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/selftelemetry"
+)
+
+// runOnLambda is the life of an external extension. It ends with SHUTDOWN, whatever happens to the collector before:
+// Lambda takes an extension that exits for a failure of the function's environment.
+func runOnLambda(env environment) int {
+	logger := selftelemetry.NewLogger(os.Stdout, env.logLevel)
+	for _, warning := range env.warnings {
+		logger.Warn(warning)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+
+	// Lambda starts the function's runtime only after every extension has registered, so nothing comes before this.
+	reg := extensionsapi.NewClient(env.runtimeAPI).Begin(ctx, filepath.Base(os.Args[0]),
+		extensionsapi.Events(os.Getenv("AWS_LAMBDA_INITIALIZATION_TYPE")))
+	err := runCollector(ctx, env, reg, logger)
+	if err == nil {
+		return 0
+	}
+	if env.guarded {
+		// The guard shows what it is told here in a line of its own, and carries on.
+		fmt.Fprintf(os.Stderr, "%s %s (configuration: %s)\n",
+			strings.Join(strings.Fields(err.Error()), " "), advice(err), strings.Join(redactURIs(env.configURIs), ", "))
+		return exitStatus(err)
+	}
+	logger.Error("The collector does not run. The function is not affected, but its telemetry is not collected. "+
+		advice(err), zap.Error(err), zap.Strings("config", redactURIs(env.configURIs)))
+	standBy(ctx, reg, logger)
+	return 0
+}
+
+// exitStatus tells the guard whether to try again, and with what.
+func exitStatus(err error) int {
+	switch text := err.Error(); {
+	case strings.Contains(text, "unknown type"):
+		return contract.ExitMissingComponent
+	case strings.Contains(text, "failed to get config"), strings.Contains(text, "invalid configuration"):
+		return contract.ExitConfigInvalid
+	default:
+		return 1
+	}
+}
+
+// inheritedListener returns the listener for Lambda's events that the guard has opened, or nil.
+func (env environment) inheritedListener() (net.Listener, error) {
+	if env.telemetryFD == "" {
+		return nil, nil
+	}
+	fd, err := strconv.Atoi(env.telemetryFD)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", contract.EnvTelemetryFD, err)
+	}
+	// A copy, because the descriptor itself is for a collector that is started again in this process.
+	own, err := syscall.Dup(fd)
+	if err != nil {
+		return nil, fmt.Errorf("copy the descriptor in %s: %w", contract.EnvTelemetryFD, err)
+	}
+	file := os.NewFile(uintptr(own), "telemetry")
+	defer func() { _ = file.Close() }() // FileListener takes a copy of its own
+	return net.FileListener(file)
+}
+
+// runCollector runs the collector until SHUTDOWN or a signal. An error means that it could not start, or that it
+// ended by itself.
+func runCollector(ctx context.Context, env environment, reg *extensionsapi.Pending, logger *zap.Logger) error {
+	var ports failopen.Ports
+	for {
+		err := runOnce(ctx, env, reg, &ports, logger)
+		addr, inUse := failopen.AddressInUse(err)
+		if !inUse || !ports.Take(addr) {
+			return err
+		}
+		logger.Error("Another process listens on a port of this collector, which goes on without it. "+
+			"Set another `endpoint` for the receiver, and the same one in the function's OTEL_EXPORTER_OTLP_ENDPOINT.",
+			zap.Stringer("address", addr), zap.Error(err))
+	}
+}
+
+var errEndedByItself = errors.New("the collector has stopped after a fatal error of a component, which it has logged")
+
+// runOnce runs one collector. A panic in the goroutine that starts it is an error like others.
+func runOnce(
+	ctx context.Context, env environment, reg *extensionsapi.Pending, ports *failopen.Ports, logger *zap.Logger,
+) error {
+	stop := make(chan time.Time, 1)
+	set := settings(env,
+		lambdaextension.WithSession(reg.Session),
+		lambdaextension.WithTelemetryListener(env.inheritedListener),
+		lambdaextension.WithStop(func(deadline time.Time) { stop <- deadline }))
+	// Signals end the process, so it is the process that listens to them.
+	set.DisableGracefulShutdown = true
+	resolver := &set.ConfigProviderSettings.ResolverSettings
+	resolver.ConverterFactories = append(resolver.ConverterFactories, ports.NewFactory())
+	collector, err := otelcol.NewCollector(set)
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				ended <- fmt.Errorf("the collector panicked: %v\n%s", r, debug.Stack())
+			}
+		}()
+		ended <- collector.Run(ctx)
+	}()
+	select {
+	case err := <-ended:
+		if err == nil && ctx.Err() == nil {
+			return errEndedByItself
+		}
+		return err
+	case deadline := <-stop:
+		go collector.Shutdown()
+		select {
+		case err := <-ended:
+			if err != nil {
+				logger.Warn("The collector did not shut down cleanly", zap.Error(err))
+			}
+		case <-time.After(time.Until(deadline)):
+			logger.Warn("The collector has not shut down in the time that Lambda allows")
+		}
+		return nil
+	}
+}
+
+// standBy keeps the environment alive without a collector: it answers every event with the wish for the next.
+func standBy(ctx context.Context, reg *extensionsapi.Pending, logger *zap.Logger) {
+	session, err := reg.Session(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			logger.Error("Lambda did not register the extension", zap.Error(err))
+		}
+		<-ctx.Done()
+		return
+	}
+	for {
+		event, err := session.Await(ctx)
+		if err != nil || event.Type == extensionsapi.EventShutdown {
+			return
+		}
+	}
+}
+
+// advice tells the way out of the failures that users run into.
+func advice(err error) string {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "cannot retrieve the configuration"):
+		return "Check that " + envConfigURI + " names a configuration that this function can read: a file of the function " +
+			"is at /var/task, one of a layer at /opt."
+	case strings.Contains(text, "unknown type"):
+		return "The configuration names a component that this distribution does not have; " +
+			"`otelcol-lambda components` lists those it has."
+	case strings.Contains(text, "failed to get config"), strings.Contains(text, "invalid configuration"):
+		return "`otelcol-lambda validate` checks a configuration before it is deployed."
+	default:
+		return "The error says what to change."
+	}
+}
+
+// redactURIs keeps secrets out of the log: those in configuration that is given inline, and in the credentials and the
+// query of an address.
+func redactURIs(uris []string) []string {
+	redacted := make([]string, len(uris))
+	for i, text := range uris {
+		redacted[i] = text
+		uri, err := url.Parse(text)
+		switch {
+		case strings.HasPrefix(text, "yaml:"):
+			redacted[i] = "yaml:…"
+		case err != nil && strings.Contains(text, "://"):
+			// A percent sign in a password is enough for an address not to be one.
+			scheme, _, _ := strings.Cut(text, "://")
+			redacted[i] = scheme + "://…"
+		case err == nil && uri.Host != "":
+			uri.User, uri.RawQuery, uri.Fragment = nil, "", ""
+			redacted[i] = uri.String()
+		}
+	}
+	return redacted
+}
