@@ -1,0 +1,243 @@
+# Needs Go, git and make. Go fetches the rest; nothing is written outside this folder but Go's caches.
+#
+# Variables to set on the command line:
+#   RACE=auto|on|off   auto: the race detector wherever cgo works; on: fail where it does not
+#   FUZZTIME=30s       how long each fuzz target runs
+
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+GO       ?= go
+RACE     ?= auto
+FUZZTIME ?= 30s
+
+BUILD_DIR    := build
+DIST_DIR     := dist
+LAYER_ARCHES := amd64 arm64
+
+# Nothing here needs a C compiler, and a broken one should not matter. The race detector switches this back.
+export CGO_ENABLED := 0
+# A workspace around the tree would change which versions are built.
+export GOWORK := off
+# Each instruction set's baseline: what every Lambda host has, whatever the builder's environment says.
+export GOAMD64 := v1
+export GOARM64 := v8.0
+# golangci-lint's default is the home directory.
+export GOLANGCI_LINT_CACHE := $(CURDIR)/$(BUILD_DIR)/golangci-lint
+
+# The manifest says it once. Nothing that varies with time, machine or checkout goes into a build.
+VERSION     := $(shell sed -n 's/^  version: *//p' builder-config.yaml)
+LAYER_TAGS  := $(shell sed -n 's/^  build_tags: *//p' builder-config.yaml)
+LAYER_FLAGS := -trimpath -buildvcs=false -tags $(LAYER_TAGS) -ldflags "-s -w -X main.version=$(VERSION)"
+
+# The tools have a module of their own, so that they do not take part in choosing the collector's versions.
+TOOL := $(GO) tool -modfile=$(CURDIR)/internal/tools/go.mod
+
+# Modules besides this one that are tested and linted: the examples' functions and test programs.
+MODULES := $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path './go.mod' -not -path './internal/tools/*' \
+	-not -path './$(BUILD_DIR)/*' -not -path '*/_*' | sort))
+
+say = @printf '==> %s\n'
+
+# go build -v names each package it compiles; this makes one line of a hundred, so that a cold build is seen to go on.
+PROGRESS := awk '/ / { print; fflush(); next } ++n % 100 == 0 { print "    " n " packages compiled"; fflush() }'
+
+# warm compiles the tool of package $(1) with progress; go tool is silent while it does.
+warm = @$(GO) build -modfile=$(CURDIR)/internal/tools/go.mod -v -o /dev/null $(1) 2>&1 | $(PROGRESS)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# --- run -------------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(BUILD_DIR)/demo ## Run the example function with the layer in the simulator
+	$(say) 'running 5 invocations'
+	$(BUILD_DIR)/lambdasim run --layer $(BUILD_DIR)/layer --function $(BUILD_DIR)/functions/go/bootstrap --invocations 5 --show --quiet
+
+# Everything the demo runs, for this machine.
+.PHONY: $(BUILD_DIR)/demo
+$(BUILD_DIR)/demo:
+	$(say) 'building the layer'
+	$(call build-tree,$(BUILD_DIR)/layer,)
+	$(say) 'building the example function'
+	@$(GO) -C examples/functions/go build -v -trimpath -buildvcs=false -o $(CURDIR)/$(BUILD_DIR)/functions/go/bootstrap . 2>&1 | $(PROGRESS)
+	$(say) 'building the simulator'
+	@$(GO) build -v -trimpath -buildvcs=false -o $(BUILD_DIR)/lambdasim ./cmd/lambdasim 2>&1 | $(PROGRESS)
+
+# --- layer -----------------------------------------------------------------------------------------------------------
+
+# build-tree makes in folder $(1) what Lambda unpacks at /opt. $(2) are variables for go build.
+define build-tree
+	@rm -rf $(1)
+	@mkdir -p $(1)/extensions $(1)/collector-config
+	@$(2) $(GO) build -v $(LAYER_FLAGS) -o $(1)/extensions/otelcol-lambda . 2>&1 | $(PROGRESS)
+	@cp config.yaml $(1)/collector-config/config.yaml
+endef
+
+.PHONY: layer
+layer: $(LAYER_ARCHES:%=layer-%) ## Build dist/otelcol-lambda-layer-{amd64,arm64}.zip
+	@printf '\n%-8s %14s %14s %10s\n' layer 'binary bytes' 'zip bytes' packages
+	@for arch in $(LAYER_ARCHES); do \
+		printf '%-8s %14d %14d %10d\n' $$arch \
+			"$$(wc -c < $(BUILD_DIR)/layer-$$arch/extensions/otelcol-lambda)" \
+			"$$(wc -c < $(DIST_DIR)/otelcol-lambda-layer-$$arch.zip)" \
+			"$$(GOOS=linux GOARCH=$$arch $(GO) list -deps -tags $(LAYER_TAGS) . | wc -l)"; \
+	done
+
+.PHONY: layer-%
+layer-%:
+	$(say) 'building the layer for linux/$*'
+	$(call build-tree,$(BUILD_DIR)/layer-$*,GOOS=linux GOARCH=$*)
+	@mkdir -p $(DIST_DIR)
+	@$(GO) run ./cmd/layerzip -o $(DIST_DIR)/otelcol-lambda-layer-$*.zip -C $(BUILD_DIR)/layer-$*
+
+# The second build happens in a copy of the tree, so path, times, umask and time zone differ.
+.PHONY: layer-check
+layer-check: layer ## Build the layer twice and compare the bytes
+	$(say) 'building the layer again, elsewhere'
+	@rm -rf $(BUILD_DIR)/again
+	@mkdir -p $(BUILD_DIR)/again
+	@tar -cf - --exclude=./.git --exclude=./$(BUILD_DIR) --exclude=./$(DIST_DIR) --exclude='_*' . | tar -xf - -m -C $(BUILD_DIR)/again
+	@umask 077 && TZ=Asia/Kathmandu $(MAKE) --no-print-directory -C $(BUILD_DIR)/again layer
+	@for arch in $(LAYER_ARCHES); do \
+		zip=$(DIST_DIR)/otelcol-lambda-layer-$$arch.zip; \
+		cmp $$zip $(BUILD_DIR)/again/$$zip || { echo "$$zip is not reproducible"; exit 1; }; \
+		echo "identical twice: $$zip"; \
+	done
+	@rm -rf $(BUILD_DIR)/again
+
+# --- check -----------------------------------------------------------------------------------------------------------
+
+# The race detector needs cgo to work, which takes a compiler and the C library's headers.
+CGO_WORKS = CGO_ENABLED=1 $(GO) build -o /dev/null runtime/cgo 2>/dev/null
+define race-flag
+case '$(RACE)' in \
+	on) race=-race; $(CGO_WORKS) || { echo 'RACE=on needs a C compiler with its headers (for example gcc and libc6-dev)'; exit 1; };; \
+	auto) race=; if $(CGO_WORKS); then race=-race; fi;; \
+	off) race=;; \
+	*) echo 'RACE is one of auto, on, off'; exit 1;; \
+esac; \
+if [ -n "$$race" ]; then export CGO_ENABLED=1; fi
+endef
+
+# A backend of upstream components only, for the tests of the whole layer.
+STOCK_COLLECTOR := test/stockcollector/_build/stockcollector
+$(STOCK_COLLECTOR): test/stockcollector/builder-config.yaml internal/tools/go.mod
+	$(say) 'building a stock Collector to send to'
+	$(call warm,go.opentelemetry.io/collector/cmd/builder)
+	@cd $(dir $<) && $(OCB) --config $(notdir $<) --skip-strict-versioning=false
+
+# -count=1: tests of whole processes build and start programs that the test cache does not know of.
+.PHONY: test
+test: $(STOCK_COLLECTOR) ## Run all tests, with the race detector where there is a C compiler
+	@$(race-flag); \
+	echo "==> race detector: $${race:-off (no working C compiler)}"; \
+	failed=0; \
+	for dir in $(MODULES) .; do \
+		echo "==> compiling $$dir"; \
+		$(GO) -C $$dir build $$race -v ./... 2>&1 | $(PROGRESS); \
+		echo "==> testing $$dir"; \
+		STOCK_COLLECTOR=$(CURDIR)/$(STOCK_COLLECTOR) $(GO) -C $$dir test $$race -count=1 -timeout 15m ./... || failed=1; \
+	done; \
+	exit $$failed
+
+.PHONY: size
+size: ## Print and gate the sizes of budget_test.go
+	$(GO) test -count=1 -run '^TestSizeBudget$$' -v .
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME
+	@grep -rn --include='*_test.go' --exclude-dir=$(BUILD_DIR) -oE '^func Fuzz[A-Za-z0-9_]+' . | \
+	while IFS=: read -r file _ decl; do \
+		echo "==> $${decl#func } in $$(dirname $$file)"; \
+		$(GO) test -run '^$$' -fuzz "^$${decl#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)"; \
+	done
+
+.PHONY: lint
+lint: lint-format lint-headers lint-tidy lint-go ## Check format, headers, go.mod files, vet and golangci-lint
+
+GO_FILES = find . -name '*.go' -not -path './.git/*' -not -path './$(BUILD_DIR)/*' -not -path '*/_*'
+
+.PHONY: lint-format
+lint-format:
+	$(say) 'gofmt -s'
+	@bad=$$($(GO_FILES) -print0 | xargs -0 gofmt -s -l); \
+	[ -z "$$bad" ] || { printf 'not formatted; run gofmt -s -w on:\n%s\n' "$$bad"; exit 1; }
+
+.PHONY: lint-headers
+lint-headers:
+	$(say) 'licence headers'
+	@bad=$$($(GO_FILES) -print | sort | while read -r f; do \
+		case "$$(head -n 2 "$$f")" in \
+		'// Copyright The otelcol-lambda Authors'$$'\n''// SPDX-License-Identifier: Apache-2.0'*) ;; \
+		'// Code generated by "go.opentelemetry.io/collector/cmd/builder". DO NOT EDIT.'*) ;; \
+		*) echo "$$f";; \
+		esac; \
+	done); \
+	[ -z "$$bad" ] || { printf 'without the two header lines:\n%s\n' "$$bad"; exit 1; }
+
+.PHONY: lint-tidy
+lint-tidy:
+	@for dir in . $(MODULES); do \
+		echo "==> go mod tidy -diff in $$dir"; \
+		$(GO) -C $$dir mod tidy -diff || { echo "run go mod tidy in $$dir"; exit 1; }; \
+	done
+
+.PHONY: lint-go
+lint-go:
+	$(say) 'compiling golangci-lint'
+	$(call warm,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+	@# Exclusions that only the main module needs are warned of in the others: hence the LOG_LEVEL.
+	@failed=0; \
+	for dir in . $(MODULES); do \
+		echo "==> go vet in $$dir"; \
+		$(GO) -C $$dir vet -tags $(LAYER_TAGS) ./... || failed=1; \
+		echo "==> golangci-lint in $$dir"; \
+		(cd $$dir && if [ $$dir != . ]; then export LOG_LEVEL=error; fi && \
+			$(TOOL) golangci-lint run --allow-serial-runners --config $(CURDIR)/.golangci.yml ./...) || failed=1; \
+	done; \
+	exit $$failed
+
+# --- generate --------------------------------------------------------------------------------------------------------
+
+# The builder merges the environment over the manifest, so a variable that happens to be called EXPORTERS would replace
+# a section.
+OCB := env -u DIST -u RECEIVERS -u PROCESSORS -u EXPORTERS -u CONNECTORS -u EXTENSIONS -u PROVIDERS -u CONVERTERS \
+	-u TELEMETRY -u REPLACES -u EXCLUDES $(TOOL) builder
+
+# The builder writes five files with fixed names, main.go among them, so it writes beside the tree and one is taken.
+.PHONY: _ocb/components.go
+_ocb/components.go:
+	$(say) 'running the collector builder'
+	$(call warm,go.opentelemetry.io/collector/cmd/builder)
+	@rm -rf _ocb
+	@$(OCB) --config builder-config.yaml --skip-compilation --skip-get-modules
+	@gofmt -s -w $@
+
+.PHONY: generate
+generate: _ocb/components.go ## Write components.go from builder-config.yaml
+	@cp _ocb/components.go components.go
+
+.PHONY: check-generated
+check-generated: _ocb/components.go ## Fail when components.go is not what builder-config.yaml makes
+	@diff -u components.go _ocb/components.go || { echo 'components.go is stale: run make generate'; exit 1; }
+
+# What somebody gets who lists our components in a manifest of their own: upstream's main.go, and versions resolved anew.
+.PHONY: stock-ocb
+stock-ocb: ## Build the manifest with the stock collector builder and validate config.yaml with the result
+	$(say) 'building with the stock collector builder'
+	$(call warm,go.opentelemetry.io/collector/cmd/builder)
+	@rm -rf _ocb
+	@$(OCB) --config builder-config.yaml --skip-strict-versioning=false --verbose
+	$(say) 'validating config.yaml'
+	_ocb/otelcol-lambda validate --config config.yaml
+	@echo 'config.yaml is valid'
+
+.PHONY: clean
+clean: ## Delete everything the other targets made
+	rm -rf $(BUILD_DIR) $(DIST_DIR) _ocb $(dir $(STOCK_COLLECTOR))
