@@ -74,17 +74,19 @@ $(BUILD_DIR)/demo:
 # build-tree makes in folder $(1) what Lambda unpacks at /opt. $(2) are variables for go build.
 define build-tree
 	@rm -rf $(1)
-	@mkdir -p $(1)/extensions $(1)/collector-config
-	@$(2) $(GO) build -v $(LAYER_FLAGS) -o $(1)/extensions/otelcol-lambda . 2>&1 | $(PROGRESS)
+	@mkdir -p $(1)/extensions $(1)/otelcol-lambda $(1)/collector-config
+	@$(2) $(GO) build -v $(LAYER_FLAGS) -o $(1)/extensions/otelcol-lambda ./cmd/guard 2>&1 | $(PROGRESS)
+	@$(2) $(GO) build -v $(LAYER_FLAGS) -o $(1)/otelcol-lambda/collector . 2>&1 | $(PROGRESS)
 	@cp config.yaml $(1)/collector-config/config.yaml
 endef
 
 .PHONY: layer
 layer: $(LAYER_ARCHES:%=layer-%) ## Build dist/otelcol-lambda-layer-{amd64,arm64}.zip
-	@printf '\n%-8s %14s %14s %10s\n' layer 'binary bytes' 'zip bytes' packages
+	@printf '\n%-8s %14s %16s %14s %10s\n' layer 'guard bytes' 'collector bytes' 'zip bytes' packages
 	@for arch in $(LAYER_ARCHES); do \
-		printf '%-8s %14d %14d %10d\n' $$arch \
+		printf '%-8s %14d %16d %14d %10d\n' $$arch \
 			"$$(wc -c < $(BUILD_DIR)/layer-$$arch/extensions/otelcol-lambda)" \
+			"$$(wc -c < $(BUILD_DIR)/layer-$$arch/otelcol-lambda/collector)" \
 			"$$(wc -c < $(DIST_DIR)/otelcol-lambda-layer-$$arch.zip)" \
 			"$$(GOOS=linux GOARCH=$$arch $(GO) list -deps -tags $(LAYER_TAGS) . | wc -l)"; \
 	done

@@ -46,9 +46,9 @@ func runOnLambda(env environment) int {
 		return 0
 	}
 	if env.guarded {
-		// The guard shows what it is told here in a line of its own, and carries on.
-		fmt.Fprintf(os.Stderr, "%s %s (configuration: %s)\n",
-			strings.Join(strings.Fields(err.Error()), " "), advice(err), strings.Join(redactURIs(env.configURIs), ", "))
+		reason := strings.Join(strings.Fields(err.Error()), " ")
+		fmt.Fprintf(os.Stderr, "%s%.*s. %s (configuration: %s)\n", contract.ReasonPrefix,
+			maxReason, strings.TrimSuffix(reason, "."), advice(err), strings.Join(redactURIs(env.configURIs), ", "))
 		return exitStatus(err)
 	}
 	logger.Error("The collector does not run. The function is not affected, but its telemetry is not collected. "+
@@ -57,9 +57,14 @@ func runOnLambda(env environment) int {
 	return 0
 }
 
+// maxReason bounds what the guard is told. Lambda splits log lines that are much longer.
+const maxReason = 2 << 10
+
 // exitStatus tells the guard whether to try again, and with what.
 func exitStatus(err error) int {
 	switch text := err.Error(); {
+	case errors.Is(err, errConfigURI):
+		return contract.ExitConfigInvalid
 	case strings.Contains(text, "unknown type"):
 		return contract.ExitMissingComponent
 	case strings.Contains(text, "failed to get config"), strings.Contains(text, "invalid configuration"):
@@ -104,6 +109,9 @@ func runCollector(ctx context.Context, env environment, reg *extensionsapi.Pendi
 	}
 }
 
+// errConfigURI says that the addresses of the configuration cannot be used. Nothing has been read from them yet.
+var errConfigURI = errors.New("the configuration cannot be located")
+
 var errEndedByItself = errors.New("the collector has stopped after a fatal error of a component, which it has logged")
 
 // runOnce runs one collector. A panic in the goroutine that starts it is an error like others.
@@ -121,7 +129,7 @@ func runOnce(
 	resolver.ConverterFactories = append(resolver.ConverterFactories, ports.NewFactory())
 	collector, err := otelcol.NewCollector(set)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errConfigURI, err)
 	}
 	ended := make(chan error, 1)
 	go func() {
@@ -174,7 +182,7 @@ func standBy(ctx context.Context, reg *extensionsapi.Pending, logger *zap.Logger
 func advice(err error) string {
 	text := err.Error()
 	switch {
-	case strings.Contains(text, "cannot retrieve the configuration"):
+	case errors.Is(err, errConfigURI), strings.Contains(text, "cannot retrieve the configuration"):
 		return "Check that " + envConfigURI + " names a configuration that this function can read: a file of the function " +
 			"is at /var/task, one of a layer at /opt."
 	case strings.Contains(text, "unknown type"):

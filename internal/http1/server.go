@@ -6,7 +6,6 @@ package http1
 import (
 	"bytes"
 	"errors"
-	"io"
 	"sync"
 	"time"
 )
@@ -349,8 +348,17 @@ func (s *Server) refuse(c *serverConn, err error) {
 	if conn, ok := c.conn.(interface{ CloseWrite() error }); ok {
 		_ = conn.CloseWrite()
 	}
-	if c.conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
-		_, _ = io.Copy(io.Discard, io.LimitReader(c.conn, lingerBytes))
+	if c.conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	// io.Copy would link all that a file can do with another one.
+	var discarded [4 << 10]byte
+	for total := 0; total < lingerBytes; {
+		n, err := c.conn.Read(discarded[:])
+		if err != nil {
+			return
+		}
+		total += n
 	}
 }
 

@@ -5,6 +5,7 @@ package layer
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -21,6 +22,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 
+	"github.com/otelcol-lambda/otelcol-lambda/internal/guard/contract"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/lambdasim"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/otlpsink"
 )
@@ -34,49 +36,64 @@ func TestConfigurationThatCannotWork(t *testing.T) {
 	}{
 		"not YAML": {
 			setup: setup{config: "receivers: [otlp\n  exporters"},
-			says:  []string{"The collector does not run", "yaml", "validate"},
+			says:  []string{"yaml", "validate"},
 		},
 		"unknown component": {
 			setup: setup{config: strings.Replace(usualConfig, "otlp_http:", "otlphtpp:", 1)},
-			says:  []string{"The collector does not run", "otlphtpp", "components"},
+			says:  []string{"otlphtpp", "components"},
 		},
 		"unknown key": {
 			setup: setup{config: strings.Replace(usualConfig, "    types:", "    tipes:", 1)},
-			says:  []string{"The collector does not run", "tipes", "telemetryapi"},
+			says:  []string{"tipes", "telemetryapi"},
 		},
 		"invalid value": {
 			setup: setup{config: strings.Replace(usualConfig, "types: [platform, function]", "types: [plattform]", 1)},
-			says:  []string{"The collector does not run", "plattform", "`types`"},
+			says:  []string{"plattform", "`types`"},
 		},
 		"missing file": {
 			setup: setup{configURI: filepath.Join(folder, "nowhere.yaml")},
-			says:  []string{"The collector does not run", "nowhere.yaml", "OPENTELEMETRY_COLLECTOR_CONFIG_URI"},
+			says:  []string{"nowhere.yaml", "OPENTELEMETRY_COLLECTOR_CONFIG_URI"},
 		},
 		"folder": {
 			setup: setup{configURI: folder},
-			says:  []string{"The collector does not run", folder, "OPENTELEMETRY_COLLECTOR_CONFIG_URI"},
+			says:  []string{folder, "OPENTELEMETRY_COLLECTOR_CONFIG_URI"},
 		},
 		"unknown scheme": {
 			setup: setup{configURI: "ftp://example.com/config.yaml"},
-			says:  []string{"The collector does not run", "ftp"},
+			says:  []string{"ftp"},
 		},
 		"empty": {
 			setup: setup{config: "# nothing\n"},
-			says:  []string{"The collector does not run"},
+			says:  []string{"no receiver"},
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, tt.setup)
-			r.init(t)
-			for range 2 {
-				require.Less(t, r.succeed(t).Held, time.Second)
-			}
-			r.end(t)
-			for _, text := range tt.says {
-				r.says(t, text)
-			}
-		})
+		for guarded, complaint := range map[bool]string{
+			true: "its telemetry is not collected", false: "The collector does not run",
+		} {
+			t.Run(fmt.Sprintf("%s, guarded %t", name, guarded), func(t *testing.T) {
+				t.Parallel()
+				set := tt.setup
+				set.unguarded = !guarded
+				r := newRig(t, set)
+				r.init(t)
+				for range 20 {
+					require.Less(t, r.succeed(t).Held, time.Second)
+				}
+				r.end(t)
+				r.says(t, complaint)
+				var errors []string
+				for line := range strings.Lines(r.log.String()) {
+					require.NotContains(t, line, contract.ReasonPrefix, "what is meant for the guard is seen by nobody else")
+					if strings.Contains(line, `"level":"error"`) {
+						errors = append(errors, line)
+					}
+				}
+				require.Len(t, errors, 1, "one line says it")
+				for _, text := range tt.says {
+					require.Contains(t, errors[0], text)
+				}
+			})
+		}
 	}
 }
 
@@ -273,7 +290,7 @@ func TestSecretsStayOutOfTheLog(t *testing.T) {
 	r.init(t)
 	r.succeed(t)
 	r.end(t)
-	r.says(t, "The collector does not run")
+	r.says(t, "The collector's configuration is wrong")
 	require.NotContains(t, r.log.String(), "hunter2")
 }
 

@@ -28,8 +28,9 @@ import (
 	"github.com/otelcol-lambda/otelcol-lambda/internal/otlpsink"
 )
 
-// built is what TestMain builds once: the layer's folder and the example function's program.
-var built struct{ layer, function string }
+// built is what TestMain builds once: the layer's folder, one whose extension is the collector without the guard, and the
+// example function's program.
+var built struct{ layer, unguarded, function string }
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
@@ -50,29 +51,37 @@ func build(dir string) error {
 	_, file, _, _ := runtime.Caller(0)
 	root := filepath.Join(filepath.Dir(file), "..", "..")
 	built.layer = filepath.Join(dir, "layer")
+	built.unguarded = filepath.Join(dir, "unguarded")
 	built.function = filepath.Join(dir, "function", "bootstrap")
 	config, err := os.ReadFile(filepath.Join(root, "config.yaml"))
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(built.layer, "collector-config"), 0o755); err != nil {
-		return err
+	for _, layer := range []string{built.layer, built.unguarded} {
+		if err := os.MkdirAll(filepath.Join(layer, "collector-config"), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(layer, "collector-config", "config.yaml"), config, 0o600); err != nil {
+			return err
+		}
 	}
-	if err := os.WriteFile(filepath.Join(built.layer, "collector-config", "config.yaml"), config, 0o600); err != nil {
-		return err
-	}
-	for _, b := range []struct{ dir, out, tags string }{
-		{root, filepath.Join(built.layer, "extensions", "otelcol-lambda"), "grpcnotrace"},
-		{filepath.Join(root, "examples", "functions", "go"), built.function, ""},
+	for _, b := range []struct{ dir, pkg, out, tags string }{
+		{root, "./cmd/guard", filepath.Join(built.layer, "extensions", "otelcol-lambda"), ""},
+		{root, ".", filepath.Join(built.layer, "otelcol-lambda", "collector"), "grpcnotrace"},
+		{filepath.Join(root, "examples", "functions", "go"), ".", built.function, ""},
 	} {
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-tags", b.tags, "-o", b.out, ".")
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-tags", b.tags, "-o", b.out, b.pkg)
 		cmd.Dir = b.dir
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%s in %s: %w\n%s", cmd, b.dir, err, out)
 		}
 	}
-	return nil
+	if err := os.Mkdir(filepath.Join(built.unguarded, "extensions"), 0o755); err != nil {
+		return err
+	}
+	return os.Link(filepath.Join(built.layer, "otelcol-lambda", "collector"),
+		filepath.Join(built.unguarded, "extensions", "otelcol-lambda"))
 }
 
 // ports are where the layer under test listens, free ones so that nothing on the machine is in the way.
@@ -138,6 +147,8 @@ type setup struct {
 	// configURI is used instead of a file with config.
 	configURI string
 	faults    string
+	// unguarded leaves the guard out.
+	unguarded bool
 	env       map[string]string
 	options   func(*lambdasim.Options)
 }
@@ -206,6 +217,9 @@ func newRig(t *testing.T, s setup) *rig {
 		Env:      env,
 		Timeout:  5 * time.Second,
 		Output:   r.log,
+	}
+	if s.unguarded {
+		options.LayerDir = built.unguarded
 	}
 	if s.options != nil {
 		s.options(&options)

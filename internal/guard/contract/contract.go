@@ -17,8 +17,12 @@ const (
 // EnvInitTimeout is how long Init waits for the collector, a Go duration such as 5s. Users set it.
 const EnvInitTimeout = "OTELCOL_LAMBDA_INIT_TIMEOUT"
 
+// ReasonPrefix begins a line of stderr that says in words for the user why the program is about to end. The guard makes
+// it part of its own line and passes it on in no other way.
+const ReasonPrefix = "otelcol-lambda cannot run: "
+
 // The exit statuses that tell the guard not to try the same again. The numbers are those of sysexits.h for the nearest
-// meaning. What the program wrote last to stderr is shown to the user.
+// meaning. They go with a reason.
 const (
 	// ExitMissingComponent says that the configuration names a component that the binary does not have.
 	ExitMissingComponent = 69

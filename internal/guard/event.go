@@ -1,0 +1,70 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/http1"
+)
+
+// The event types of the AWS Lambda Extensions API.
+const (
+	eventInvoke   = "INVOKE"
+	eventShutdown = "SHUTDOWN"
+)
+
+// event is an answer of Lambda to /event/next: what the guard has to know of it, and the whole of it.
+type event struct {
+	kind       string
+	deadlineMs int64
+	response   *http1.Response
+}
+
+// parseEvent reads what it can. An event without a type that can be read has an empty kind; one whose deadline cannot be
+// read has none.
+func parseEvent(r *http1.Response) event {
+	e := event{response: r}
+	s := scanner{text: r.Body}
+	s.object(func(key string) {
+		switch key {
+		case "eventType":
+			e.kind = s.str()
+		case "deadlineMs":
+			e.deadlineMs = milliseconds(s.number())
+		default:
+			s.skip(0)
+		}
+	})
+	return e
+}
+
+// milliseconds reads a number of them, without a fraction. What has an exponent or is too large is no deadline.
+func milliseconds(number string) int64 {
+	whole, _, _ := strings.Cut(number, ".")
+	ms, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return ms
+}
+
+// relativeDeadlineMs is where a deadline stops being a point in time: the API reference shows a small number and calls
+// it time remaining, but the service sends milliseconds since the epoch.
+const relativeDeadlineMs = 1_000_000_000_000
+
+// deadline is when the phase that the event begins must be over, or the zero time if the event does not say.
+func (e event) deadline(now time.Time) time.Time {
+	switch {
+	case e.deadlineMs <= 0:
+		return time.Time{}
+	case e.deadlineMs < relativeDeadlineMs:
+		return now.Add(time.Duration(e.deadlineMs) * time.Millisecond)
+	default:
+		// Counted from now, so that the result has a monotonic reading and survives a step of the wall clock.
+		return now.Add(time.UnixMilli(e.deadlineMs).Sub(now.Round(0)))
+	}
+}

@@ -1,0 +1,341 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package guard
+
+import (
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/http1"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/socket"
+)
+
+// Settings are what a Guard needs to know of its process.
+type Settings struct {
+	// Args is the command line. The base name of the first is what the extension registers as.
+	Args []string
+	// Environ are the variables, of which the collector gets its own.
+	Environ []string
+	// Program is the collector, Fuller one with more components or empty.
+	Program, Fuller string
+	// Stdin, Stdout and Stderr are descriptors for the collector. The guard's own lines go to Stdout.
+	Stdin, Stdout, Stderr int
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// Guard is one environment's guard. It runs once.
+type Guard struct {
+	settings Settings
+	address  string
+	managed  bool
+	log      *writer
+	spawner  *spawner
+	machine  *machine
+
+	registration registration
+	subscription subscription
+	// initOver is the machine's, for other goroutines.
+	initOver atomic.Bool
+
+	inputs  chan input
+	signals chan struct{}
+	polls   chan struct{}
+	// ended is closed when the goroutine that decides has ended.
+	ended chan struct{}
+	// next is the client of the pending request for an event.
+	next *http1.Client
+
+	// What follows belongs to the goroutine that decides.
+	stopped   bool
+	status    int
+	polling   bool
+	panicked  bool
+	timer     *time.Timer
+	waiter    *waiter
+	collector *process
+	telemetry *socket.Listener
+	drain     *http1.Server
+
+	background sync.WaitGroup
+}
+
+// input is something that has happened.
+type input struct {
+	act func(now time.Time)
+	// plain is what is left of act when the machine has failed, nil for nothing.
+	plain func()
+}
+
+// waiter is a collector's pending request for an event.
+type waiter struct {
+	event chan event // takes one
+	done  <-chan struct{}
+}
+
+// New prepares a guard.
+func New(s Settings) *Guard {
+	address, _ := lookup(s.Environ, envRuntimeAPI)
+	initType, _ := lookup(s.Environ, envInitType)
+	g := &Guard{
+		settings:     s,
+		address:      address,
+		managed:      initType == managedInstances,
+		registration: registration{done: make(chan struct{})},
+		inputs:       make(chan input, 16),
+		signals:      make(chan struct{}, 1),
+		polls:        make(chan struct{}, 1),
+		ended:        make(chan struct{}),
+	}
+	g.next = newClient(address, nil)
+	return g
+}
+
+// headStart bounds how long the start of the collector waits for the registration to be on its way.
+const headStart = 50 * time.Millisecond
+
+// Run guards until Lambda ends the environment, and returns the status to exit with.
+func (g *Guard) Run() int {
+	// Lambda starts the function's runtime only after every extension has registered, so nothing comes before this.
+	g.log = newWriter(g.settings.Stdout)
+	written := make(chan struct{})
+	var once sync.Once
+	sent := func() { once.Do(func() { close(written) }) }
+	g.goSafely("registration", func() { g.register(sent) })
+	head := time.NewTimer(headStart)
+	defer head.Stop()
+	select {
+	case <-written:
+	case <-head.C:
+	}
+
+	timeout, warning := initTimeout(g.settings.Environ)
+	if warning != "" {
+		g.say(levelWarn, warning)
+	}
+	g.spawner = newSpawner()
+	g.machine = newMachine(settings{
+		program: g.settings.Program, fuller: g.settings.Fuller, initTimeout: timeout, managed: g.managed,
+	}, acting{g})
+	g.goSafely("polling", g.poll)
+	g.decide()
+	return g.end()
+}
+
+// Signal asks the guard to end, as a user does who runs it locally.
+func (g *Guard) Signal() {
+	select {
+	case g.signals <- struct{}{}:
+	default:
+	}
+}
+
+// do passes something on to the goroutine that decides.
+func (g *Guard) do(i input) {
+	select {
+	case g.inputs <- i:
+	case <-g.ended:
+	}
+}
+
+// decide takes what happens, one after the other, until the machine says that it is over.
+func (g *Guard) decide() {
+	defer close(g.ended)
+	g.take(input{act: func(now time.Time) { g.machine.begin(now) }})
+	for !g.stopped {
+		select {
+		case i := <-g.inputs:
+			g.take(i)
+		case <-g.signals:
+			g.take(input{act: func(time.Time) { g.machine.signalled() }, plain: func() { g.stopped = true }})
+		}
+	}
+}
+
+// take acts on an input. After a panic the guard goes on without a collector and does only what Lambda needs.
+func (g *Guard) take(i input) {
+	defer func() {
+		if r := recover(); r != nil {
+			g.degrade(r)
+		}
+	}()
+	if !g.panicked {
+		i.act(time.Now())
+		g.initOver.Store(g.machine.initOver)
+	} else if i.plain != nil {
+		i.plain()
+	}
+}
+
+func (g *Guard) degrade(reason any) {
+	if g.panicked {
+		return
+	}
+	g.panicked = true
+	g.initOver.Store(true)
+	g.say(levelError, "The guard of the collector has failed and stops the collector. The function is not affected, but "+
+		"its telemetry is not collected.", str("panic", panicText(reason)))
+	if g.collector != nil {
+		g.collector.signal(syscall.SIGKILL)
+	}
+	select {
+	case <-g.registration.done:
+		g.askLambda()
+	default: // it asks when it is registered
+	}
+}
+
+func panicText(reason any) string {
+	switch reason := reason.(type) {
+	case error:
+		return reason.Error()
+	case string:
+		return reason
+	default:
+		return "of another type than error and string"
+	}
+}
+
+// goSafely runs something that the guard cannot do without, again when it panics.
+func (g *Guard) goSafely(name string, run func()) {
+	const attempts = 3
+	g.background.Go(func() {
+		for range attempts {
+			if g.survives(name, run) {
+				return
+			}
+		}
+	})
+}
+
+func (g *Guard) survives(name string, run func()) (returned bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			g.say(levelError, "The guard of the collector has a fault", str("in", name), str("panic", panicText(r)))
+		}
+	}()
+	run()
+	return true
+}
+
+// say logs a line.
+func (g *Guard) say(l level, message string, fields ...field) {
+	g.log.put(appendLine(nil, time.Now(), l, message, fields))
+}
+
+// register announces the extension and tells everybody how Lambda answered.
+func (g *Guard) register(sent func()) {
+	client := newClient(g.address, sent)
+	defer client.Close()
+	var response *http1.Response
+	for failed := new(failures); ; {
+		var err error
+		// No deadline: how long Init may take is Lambda's affair, and a second registration would be refused.
+		response, err = client.Do(time.Time{}, registerRequest(base(g.settings.Args[0]), g.managed))
+		sent()
+		if err = errorOf(response, err); err == nil {
+			break
+		}
+		delay, again := failed.retryAfter(err)
+		if response != nil || !again || !g.pause(delay) {
+			g.say(levelError, "Lambda did not register the extension", str("error", err.Error()))
+			break
+		}
+	}
+	g.registration.response = response
+	close(g.registration.done)
+	ok := g.registration.identifier() != ""
+	g.do(input{act: func(now time.Time) { g.machine.registration(now, ok) }, plain: func() {
+		if ok {
+			g.askLambda()
+		}
+	}})
+}
+
+// pause returns false if the guard ends first.
+func (g *Guard) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-g.ended:
+		return false
+	}
+}
+
+// poll asks Lambda for events, one at a time and for as long as it takes.
+func (g *Guard) poll() {
+	for {
+		select {
+		case <-g.polls:
+		case <-g.ended:
+			return
+		}
+		e, err := g.nextEvent()
+		if err != nil {
+			g.do(input{
+				act:   func(time.Time) { g.polling = false; g.machine.lambdaGone(err) },
+				plain: func() { g.stopped, g.status = true, 1 },
+			})
+			continue
+		}
+		g.do(input{
+			act: func(now time.Time) { g.polling = false; g.machine.arrives(now, e) },
+			plain: func() {
+				g.polling = false
+				if e.kind == eventShutdown {
+					g.stopped = true
+					return
+				}
+				g.askLambda()
+			},
+		})
+	}
+}
+
+func (g *Guard) nextEvent() (event, error) {
+	request := &http1.Request{
+		Method:     "GET",
+		Target:     pathNext,
+		Header:     http1.Header{{Name: headerIdentifier, Value: g.registration.identifier()}},
+		Replayable: true,
+	}
+	for failed := new(failures); ; {
+		// No deadline: the environment may be frozen for hours before the answer comes.
+		response, err := g.next.Do(time.Time{}, request)
+		if err = errorOf(response, err); err == nil {
+			return parseEvent(response), nil
+		}
+		delay, again := failed.retryAfter(err)
+		if !again || !g.pause(delay) {
+			return event{}, err
+		}
+	}
+}
+
+// end takes everything down and returns the status to exit with.
+func (g *Guard) end() int {
+	g.next.Close()
+	if g.timer != nil {
+		g.timer.Stop()
+	}
+	if g.collector != nil {
+		g.collector.signal(syscall.SIGKILL)
+	}
+	if g.telemetry != nil {
+		g.telemetry.Close()
+	}
+	if g.drain != nil {
+		_ = g.drain.Close()
+	}
+	g.spawner.close()
+	g.log.close()
+	return g.status
+}

@@ -1,0 +1,415 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/http1"
+)
+
+const testID = "5f4c1f0a-97a4-4b0d-8f9c-6a3a4c9d2e10"
+
+// lambdaStub answers as Lambda does, with what a test wants.
+type lambdaStub struct {
+	address string
+	// calls are what has been called, in order.
+	calls chan string
+	// answers are those to next, each for one call. A call waits for its answer.
+	answers chan stubAnswer
+	// registers is the status of the answer to a registration.
+	registers int
+
+	mu     sync.Mutex
+	bodies []string
+}
+
+type stubAnswer struct {
+	status int
+	body   string
+}
+
+func newLambdaStub(t *testing.T) *lambdaStub {
+	t.Helper()
+	l := &lambdaStub{calls: make(chan string, 100), answers: make(chan stubAnswer, 100), registers: http.StatusOK}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		l.mu.Lock()
+		l.bodies = append(l.bodies, string(body))
+		l.mu.Unlock()
+		l.calls <- r.Method + " " + r.URL.RequestURI()
+		switch r.URL.Path {
+		case pathRegister:
+			w.Header().Set(headerIdentifier, testID)
+			w.WriteHeader(l.registers)
+			_, _ = io.WriteString(w, `{"functionName":"f"}`)
+		case pathNext:
+			if r.Header.Get(headerIdentifier) != testID {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			select {
+			case a := <-l.answers:
+				if a.status == 0 {
+					panic(http.ErrAbortHandler)
+				}
+				w.WriteHeader(a.status)
+				_, _ = io.WriteString(w, a.body)
+			case <-r.Context().Done():
+			}
+		case "/pending":
+			<-r.Context().Done()
+		default:
+			w.WriteHeader(http.StatusTeapot)
+			_, _ = io.WriteString(w, "body was "+string(body))
+		}
+	}))
+	t.Cleanup(server.Close)
+	l.address = server.Listener.Addr().String()
+	return l
+}
+
+func (l *lambdaStub) invoke() {
+	l.answers <- stubAnswer{http.StatusOK, fmt.Sprintf(`{"eventType":"INVOKE","requestId":"1","deadlineMs":%d}`,
+		time.Now().Add(patience).UnixMilli())}
+}
+
+func (l *lambdaStub) shutdown() {
+	l.answers <- stubAnswer{http.StatusOK, fmt.Sprintf(`{"eventType":"SHUTDOWN","shutdownReason":"spindown","deadlineMs":%d}`,
+		time.Now().Add(patience).UnixMilli())}
+}
+
+// received are the bodies of all calls.
+func (l *lambdaStub) received() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.bodies)
+}
+
+// await waits for a call, and passes over others.
+func (l *lambdaStub) await(t *testing.T, call string) {
+	t.Helper()
+	for {
+		select {
+		case got := <-l.calls:
+			if strings.HasSuffix(got, call) {
+				return
+			}
+		case <-time.After(patience):
+			require.FailNow(t, "it was not called", call)
+		}
+	}
+}
+
+// host is a guard in this process, and its collector in another.
+type host struct {
+	*Guard
+	dir    string
+	stdout *os.File
+	status chan int
+}
+
+func newHost(t *testing.T, l *lambdaStub, fault string) *host {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	h := &host{dir: t.TempDir(), status: make(chan int, 1)}
+	h.stdout, err = os.Create(filepath.Join(t.TempDir(), "stdout"))
+	require.NoError(t, err)
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		h.stdout.Close()
+		null.Close()
+	})
+	h.Guard = New(Settings{
+		Args:    []string{"/opt/extensions/otelcol-lambda"},
+		Environ: []string{"PATH=" + os.Getenv("PATH"), envRuntimeAPI + "=" + l.address, testDir + "=" + h.dir, testFault + "=" + fault},
+		Program: self,
+		Stdin:   int(null.Fd()), Stdout: int(h.stdout.Fd()), Stderr: int(null.Fd()),
+	})
+	return h
+}
+
+func (h *host) run(t *testing.T) {
+	t.Helper()
+	go func() { h.status <- h.Run() }()
+	t.Cleanup(func() {
+		h.Signal()
+		h.background.Wait()
+	})
+}
+
+func (h *host) ends(t *testing.T) int {
+	t.Helper()
+	select {
+	case status := <-h.status:
+		return status
+	case <-time.After(patience):
+		require.FailNow(t, "it does not end")
+		return 0
+	}
+}
+
+func (h *host) logged(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(h.stdout.Name())
+	require.NoError(t, err)
+	return string(text)
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	l := newLambdaStub(t)
+	h := newHost(t, l, "")
+	h.run(t)
+	l.await(t, pathRegister)
+	l.await(t, pathNext)
+	l.invoke()
+	l.await(t, pathNext)
+	l.shutdown()
+	require.Zero(t, h.ends(t))
+	require.Empty(t, h.logged(t))
+	require.Contains(t, l.received(), `{"events":["INVOKE","SHUTDOWN"]}`)
+}
+
+func TestRunManaged(t *testing.T) {
+	t.Parallel()
+	l := newLambdaStub(t)
+	h := newHost(t, l, "")
+	settings := h.settings
+	settings.Environ = append(settings.Environ, envInitType+"="+managedInstances)
+	h.Guard = New(settings)
+	h.run(t)
+	l.await(t, pathRegister)
+	require.Contains(t, l.received(), `{"events":["SHUTDOWN"]}`)
+	l.await(t, pathNext)
+	l.shutdown()
+	require.Zero(t, h.ends(t))
+}
+
+// A fault of the guard's own costs the telemetry, not the function.
+func TestRunDegraded(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []any{"a reason", errors.New("a reason"), 7} {
+		l := newLambdaStub(t)
+		h := newHost(t, l, "")
+		h.run(t)
+		l.await(t, pathNext)
+		l.invoke()
+		l.await(t, pathNext)
+		for range 2 {
+			h.do(input{act: func(time.Time) { panic(reason) }})
+		}
+		for range 3 {
+			l.invoke()
+			l.await(t, pathNext)
+		}
+		l.shutdown()
+		require.Zero(t, h.ends(t))
+		require.Equal(t, 1, strings.Count(h.logged(t), "The guard of the collector has failed"))
+		require.Contains(t, h.logged(t), panicText(reason))
+	}
+}
+
+// The collector had an event when the guard failed, so Lambda is owed a request for the next one.
+func TestRunDegradedInInvocation(t *testing.T) {
+	t.Parallel()
+	l := newLambdaStub(t)
+	h := newHost(t, l, "hang@init")
+	h.run(t)
+	l.await(t, pathTelemetry)
+	h.do(input{act: func(time.Time) { panic("a reason") }})
+	l.await(t, pathNext)
+	h.Signal()
+	require.Zero(t, h.ends(t))
+}
+
+func TestRunWithoutRegistration(t *testing.T) {
+	t.Parallel()
+	l := newLambdaStub(t)
+	l.registers = http.StatusForbidden
+	h := newHost(t, l, "")
+	h.run(t)
+	l.await(t, pathRegister)
+	require.Eventually(t, func() bool { return strings.Contains(h.logged(t), "registration was answered with 403") },
+		patience, time.Millisecond, "the collector hears what Lambda said")
+	h.Signal()
+	require.Zero(t, h.ends(t))
+	require.Contains(t, h.logged(t), "Lambda did not register the extension")
+	require.Empty(t, l.answers)
+}
+
+func TestRunRetriesNext(t *testing.T) {
+	t.Parallel()
+	l := newLambdaStub(t)
+	h := newHost(t, l, "")
+	for _, status := range []int{403, 0, 500, 500, 403, 0} {
+		l.answers <- stubAnswer{status: status}
+	}
+	l.shutdown()
+	h.run(t)
+	require.Zero(t, h.ends(t))
+	require.Empty(t, h.logged(t))
+}
+
+func TestRunEndsWhenLambdaIsGone(t *testing.T) {
+	t.Parallel()
+	l := newLambdaStub(t)
+	h := newHost(t, l, "")
+	for range maxInternalErrors {
+		l.answers <- stubAnswer{http.StatusInternalServerError, "container error"}
+	}
+	h.run(t)
+	require.Equal(t, 1, h.ends(t))
+	require.Contains(t, h.logged(t), "the Extensions API answered 500: container error")
+}
+
+func TestRetryAfter(t *testing.T) {
+	count := func(errs ...error) (n int, total time.Duration) {
+		f := failures{}
+		for n = 1; ; n++ {
+			delay, again := f.retryAfter(errs[n%len(errs)])
+			if !again {
+				return n, total
+			}
+			total += delay
+		}
+	}
+	n, total := count(io.ErrUnexpectedEOF)
+	require.Equal(t, maxFailures, n)
+	require.Less(t, total, 7*time.Second)
+	n, total = count(&statusError{status: 500})
+	require.Equal(t, maxInternalErrors, n)
+	require.Less(t, total, 100*time.Millisecond)
+	n, _ = count(http1.ErrClosed)
+	require.Equal(t, 1, n)
+	n, _ = count(&statusError{status: 500}, &statusError{status: 403})
+	require.Equal(t, 2*maxInternalErrors, n)
+}
+
+func TestRelay(t *testing.T) {
+	t.Parallel()
+	l := newLambdaStub(t)
+	p := &proxy{guard: newHost(t, l, "").Guard}
+	done := make(chan struct{})
+	response := p.handle(&http1.Request{Method: "PUT", Target: "/2020-08-15/logs?a=b", Body: []byte("{}"), Done: done})
+	require.Equal(t, http.StatusTeapot, response.Status)
+	require.Equal(t, "body was {}", string(response.Body))
+	l.await(t, "PUT /2020-08-15/logs?a=b")
+
+	// A collector that goes away does not leave its call behind.
+	go func() {
+		l.await(t, "/pending")
+		close(done)
+	}()
+	response = p.handle(&http1.Request{Method: "GET", Target: "/pending", Done: done})
+	require.Equal(t, statusBadGateway, response.Status)
+}
+
+func TestSubscriptionRecall(t *testing.T) {
+	var s subscription
+	require.Nil(t, s.recall(1, false))
+	require.Equal(t, http.StatusForbidden, s.recall(1, true).Status, "Lambda would refuse it")
+	first := &http1.Response{Status: http.StatusAccepted}
+	s.remember(1, first)
+	require.Nil(t, s.recall(1, false), "a second one of the same process is Lambda's to judge")
+	require.Same(t, first, s.recall(2, false))
+	require.Same(t, first, s.recall(2, true))
+}
+
+// runProgram runs the guard's program in a layer with the test collector.
+func runProgram(t *testing.T, api string, args ...string) (r *rig, cmd *exec.Cmd) {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	layer := t.TempDir()
+	for _, folder := range []string{"extensions", "otelcol-lambda"} {
+		require.NoError(t, os.Mkdir(filepath.Join(layer, folder), 0o755))
+	}
+	name := filepath.Join(layer, "extensions", "otelcol-lambda")
+	require.NoError(t, os.Link(guardProgram(t), name))
+	require.NoError(t, os.Symlink(self, filepath.Join(layer, "otelcol-lambda", "collector")))
+	r = &rig{t: t, dir: t.TempDir(), output: &output{t: t}}
+	cmd = exec.CommandContext(t.Context(), name, args...)
+	cmd.Env = []string{testDir + "=" + r.dir, envRuntimeAPI + "=" + api, "GORACE=atexit_sleep_ms=0", "X=1"}
+	cmd.Stdout, cmd.Stderr = r.output, r.output
+	return r, cmd
+}
+
+// Where the guard has nothing to do or cannot do it, the collector takes its place.
+func TestBecomesTheCollector(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		api  string
+		args []string
+		says []string
+	}{
+		"a name that needs DNS": {"api.example.invalid:80", nil, []string{"warn: The collector runs without its guard"}},
+		"no address":            {"here", nil, []string{"warn: The collector runs without its guard"}},
+		"arguments":             {"127.0.0.1:1", []string{"validate"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, cmd := runProgram(t, test.api, test.args...)
+			var exit *exec.ExitError
+			require.ErrorAs(t, cmd.Run(), &exit)
+			require.Equal(t, 9, exit.ExitCode(), "it is the test collector, which has nobody to register with")
+			requireMessages(t, test.says, r.output.messages(t))
+			require.Equal(t, fmt.Sprint(cmd.Process.Pid, " otelcol-lambda"), r.lines("starts")[0])
+			require.ElementsMatch(t, cmd.Env, r.lines("environ"))
+		})
+	}
+}
+
+func TestSignal(t *testing.T) {
+	t.Parallel()
+	for _, signal := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		l := newLambdaStub(t)
+		r, cmd := runProgram(t, l.address)
+		require.NoError(t, cmd.Start())
+		l.await(t, pathNext)
+		require.NoError(t, cmd.Process.Signal(signal))
+		require.NoError(t, cmd.Wait())
+		requireMessages(t, []string{unclean}, r.output.messages(t)) // the test collector knows nothing of signals
+	}
+}
+
+// The readers of stdout and stderr may be gone, or not read.
+func TestOutputThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	l := newLambdaStub(t)
+	_, cmd := runProgram(t, l.address)
+	cmd.Env = append(cmd.Env, testFault+"=flood@start")
+	read, write, err := os.Pipe()
+	require.NoError(t, err)
+	require.NoError(t, read.Close())
+	cmd.Stdout, cmd.Stderr = write, write
+	require.NoError(t, cmd.Start())
+	require.NoError(t, write.Close())
+	l.await(t, pathNext)
+	for range 3 {
+		l.invoke()
+		l.await(t, pathNext)
+	}
+	l.shutdown()
+	require.NoError(t, cmd.Wait())
+}
