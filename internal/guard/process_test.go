@@ -28,7 +28,7 @@ const (
 	tooOften    = "It has ended too often and stays off."
 	back        = "info: The collector is back"
 	invalid     = "error: The collector's configuration is wrong."
-	lacks       = "error: The configuration needs a component that the collector does not have. The function is not affected, but its telemetry is not collected. "
+	lacks       = "error: The configuration needs a component that this layer does not have. The function is not affected, but its telemetry is not collected. "
 	fullIsUsed  = "info: The configuration needs a component that the collector does not have: the full one is used."
 	gaveUp      = "error: The collector reports that it cannot work."
 	notReady    = "warn: The collector is not ready in the time that Init waits for it."
@@ -117,19 +117,19 @@ func TestFaults(t *testing.T) {
 			setup{fault: "garbage@invoke", at: 2}, 1, nil, "", true,
 		},
 		"asks for two events at once": {
-			setup{fault: "nexttwice@init", faulty: 1}, 1, nil, "", true,
+			setup{fault: "nexttwice@invoke", at: 1, faulty: 1}, 1, nil, "", true,
 		},
 		"has a wrong configuration": {
 			setup{fault: "config@start"}, 1, []string{invalid}, "receivers::otlp: unknown key `protokols`", false,
 		},
 		"lacks a component": {
-			setup{fault: "missing@start"}, 1, []string{lacks + "Use the layer"}, "unknown processor `transform`", false,
+			setup{fault: "missing@start"}, 1, []string{lacks + "Take the component out"}, "unknown processor `transform`", false,
 		},
 		"lacks a component that the full one has": {
 			setup{fault: "missing@start", full: true}, 2, []string{fullIsUsed}, "unknown processor `transform`", true,
 		},
 		"lacks a component that the full one lacks too": {
-			setup{fault: "missingeverywhere@start", full: true}, 2, []string{fullIsUsed, lacks + "No layer"},
+			setup{fault: "missingeverywhere@start", full: true}, 2, []string{fullIsUsed, lacks + "Take the component out"},
 			"unknown processor `transform`", false,
 		},
 		"is not there": {

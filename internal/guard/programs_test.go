@@ -225,6 +225,7 @@ func (c *collector) misbehave(moment string) {
 		select {}
 	case "stop":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		select {} // it may take a moment to stop all threads
 	case "hang":
 		select {}
 	case "deaf":
@@ -268,7 +269,8 @@ func (c *collector) misbehave(moment string) {
 		_, _ = io.Copy(io.Discard, conn)
 		conn.Close()
 	case "nexttwice":
-		// One of the two is refused at once, and the other gets the event.
+		// One of the two is refused at once, and the other gets the event. The function is still at work, so that there is
+		// no freeze between the two.
 		statuses := make(chan int)
 		for range 2 {
 			go func() {
