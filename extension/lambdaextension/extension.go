@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 )
 
 const (
@@ -41,6 +42,7 @@ type lambdaExtension struct {
 	participants participants
 	subscription subscription
 	invocations  *invocations
+	health       *health.Registry
 	own          *extensionsapi.Pending // the registration, if it is nobody else's
 
 	// running is the context of everything that outlives Start.
@@ -65,7 +67,8 @@ var (
 )
 
 func newExtension(logger *zap.Logger, cfg *Config, set settings) *lambdaExtension {
-	return &lambdaExtension{cfg: cfg, logger: logger, settings: set, invocations: newInvocations()}
+	return &lambdaExtension{cfg: cfg, logger: logger, settings: set, invocations: newInvocations(),
+		health: health.NewRegistry(time.Now())}
 }
 
 // Start registers the extension, or waits for whoever does. Trouble with Lambda never fails it: the pipelines run
@@ -153,6 +156,9 @@ func (e *lambdaExtension) Registration() extensionsapi.Registration {
 	defer e.mu.Unlock()
 	return e.registration
 }
+
+// Health implements Lifecycle.
+func (e *lambdaExtension) Health() *health.Registry { return e.health }
 
 // Schedule implements Lifecycle.
 func (e *lambdaExtension) Schedule() Schedule {

@@ -24,6 +24,8 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/guard/contract"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
 )
 
@@ -154,6 +156,8 @@ func TestSubscriptionThroughAnInheritedListener(t *testing.T) {
 	t.Run("used", func(t *testing.T) {
 		f := newFakeLambda(t)
 		e := newRunning(t, WithSession(session(t, f)), WithTelemetryListener(give))
+		_, err := e.SubscribeTelemetry(TelemetrySubscriber{Streams: streams{function}, Port: 1})
+		require.NoError(t, err)
 		e.start(t)
 		require.Equal(t, uri, receive(t, f.subscriptions).Destination.URI)
 		f.awaitNext(t)
@@ -255,6 +259,27 @@ func TestTelemetryUnavailable(t *testing.T) {
 			require.Len(t, flushed, 1, "at shutdown everything goes")
 		})
 	}
+}
+
+// What the guard tells with an event is part of the layer's health, also when it says the same again.
+func TestGuardCounters(t *testing.T) {
+	f := newFakeLambda(t)
+	since := time.UnixMilli(1_800_000_000_000)
+	f.guard = contract.Counters{Since: since, Deaths: 2, Restarts: 1, InvokeOverruns: 3}.Text()
+	e := newRunning(t, WithSession(session(t, f)))
+	require.Empty(t, e.Health().Counts())
+	f.answer(http.StatusOK, `{"eventType":"NEW"}`)
+	f.shutdown()
+	e.start(t)
+	receive(t, e.stopped)
+	require.Equal(t, []health.Count{
+		{Metric: health.GuardDeaths, Total: 2, Since: since},
+		{
+			Metric: health.GuardOverruns, Total: 3, Since: since,
+			Attributes: []health.Attribute{{Key: health.AttrPhase, Value: "invoke"}},
+		},
+		{Metric: health.GuardRestarts, Total: 1, Since: since},
+	}, e.Health().Counts())
 }
 
 // Lambda initialises environments that it never uses.

@@ -43,8 +43,8 @@ func WithStop(stop func(deadline time.Time)) Option {
 	return func(s *settings) { s.stop = stop }
 }
 
-// WithTelemetryListener gives the extension a listener for Lambda's events that somebody else has opened. It is used
-// unless a receiver asks for a port. Without it, and when it returns nil, the extension opens one.
+// WithTelemetryListener gives the extension a listener for Lambda's events that somebody else has opened, whatever port
+// a receiver asks for. Without it, and when it returns nil, the extension opens one.
 func WithTelemetryListener(listen func() (net.Listener, error)) Option {
 	return func(s *settings) { s.listen = listen }
 }

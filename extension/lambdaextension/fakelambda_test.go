@@ -22,6 +22,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/guard/contract"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
 )
 
@@ -34,6 +35,9 @@ const (
 
 // fakeLambda is Lambda's Extensions and Telemetry API for one extension, as far as the extension can tell.
 type fakeLambda struct {
+	// guard is what a guard would add to events.
+	guard string
+
 	log    *recorder // register, subscribe and next, with everything else that a test adds
 	server *httptest.Server
 
@@ -113,6 +117,7 @@ func (f *fakeLambda) serveNext(w http.ResponseWriter, r *http.Request) {
 	f.next <- struct{}{}
 	select {
 	case a := <-f.answers:
+		w.Header().Set(contract.HeaderCounters, f.guard)
 		w.WriteHeader(a.status)
 		_, _ = io.WriteString(w, a.body)
 	case <-r.Context().Done():

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
 )
 
@@ -28,6 +29,9 @@ type Lifecycle interface {
 
 	// Registration is what Lambda answered when the extension registered. Fields are empty outside Lambda.
 	Registration() extensionsapi.Registration
+
+	// Health is where a component counts what happens to it that users should know of, such as data it has to drop.
+	Health() *health.Registry
 
 	// Schedule says when data leaves. It changes from ScheduleFlush to ScheduleContinuous when there turns out to be no
 	// Telemetry API, and back if its events come after all.

@@ -12,6 +12,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/guard/contract"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 )
 
 const (
@@ -95,6 +97,7 @@ func (e *lambdaExtension) follow(ctx context.Context, session *extensionsapi.Ses
 		if err != nil {
 			return err
 		}
+		e.countGuard(event.Guard)
 		switch event.Type {
 		case extensionsapi.EventInvoke:
 			last = event.RequestID
@@ -106,6 +109,19 @@ func (e *lambdaExtension) follow(ctx context.Context, session *extensionsapi.Ses
 			e.logger.Debug("Lambda sent an event of an unknown type", zap.String("type", string(event.Type)))
 		}
 	}
+}
+
+// countGuard takes over what the guard tells with an event.
+func (e *lambdaExtension) countGuard(c contract.Counters) {
+	if c == (contract.Counters{}) {
+		return
+	}
+	e.health.Set(health.GuardDeaths, c.Deaths, c.Since)
+	e.health.Set(health.GuardKills, c.Kills, c.Since)
+	e.health.Set(health.GuardRestarts, c.Restarts, c.Since)
+	e.health.Set(health.GuardSkipped, c.Skipped, c.Since)
+	e.health.Set(health.GuardOverruns, c.InitOverruns, c.Since, health.Attribute{Key: health.AttrPhase, Value: "init"})
+	e.health.Set(health.GuardOverruns, c.InvokeOverruns, c.Since, health.Attribute{Key: health.AttrPhase, Value: "invoke"})
 }
 
 // invoke returns when the environment may be frozen as far as we are concerned.

@@ -103,11 +103,15 @@ func (s *subscription) deliver(ctx context.Context, events []telemetryapi.Event)
 func (e *lambdaExtension) subscribe(ctx context.Context, runtimeAPI, extensionID string) error {
 	streams, port := e.subscription.wants(e.logger)
 	settings := telemetryapi.ListenerSettings{Port: port, Handle: e.handle, Logger: e.logger}
-	if port == 0 && e.settings.listen != nil {
+	if e.settings.listen != nil {
 		var err error
 		if settings.Listener, err = e.settings.listen(); err != nil {
 			e.logger.Warn("The listener that was opened for this process cannot be used; it opens one itself", zap.Error(err))
 		}
+	}
+	if settings.Listener != nil && port != 0 {
+		// Nobody but Lambda comes to the port, and Lambda is told which one it is.
+		e.logger.Debug("The port is not used: the listener outlives this process", zap.Int("port", port))
 	}
 	listener := telemetryapi.NewListener(settings)
 	if err := listener.Listen(); err != nil { //nolint:contextcheck // the listener outlives ctx

@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/guard/contract"
 )
 
 const (
@@ -254,7 +256,7 @@ func (s *Session) poll() (*poll, error) {
 }
 
 func (s *Session) next(ctx context.Context) (Event, error) {
-	_, answer, err := s.client.do(ctx, http.MethodGet, "/event/next", nil, map[string]string{headerIdentifier: s.id})
+	header, answer, err := s.client.do(ctx, http.MethodGet, "/event/next", nil, map[string]string{headerIdentifier: s.id})
 	if err != nil {
 		return Event{}, fmt.Errorf("ask for the next event: %w", err)
 	}
@@ -262,6 +264,7 @@ func (s *Session) next(ctx context.Context) (Event, error) {
 	if err != nil {
 		return Event{}, fmt.Errorf("decode event: %w", err)
 	}
+	e.Guard = contract.ParseCounters(header.Get(contract.HeaderCounters))
 	return e, nil
 }
 

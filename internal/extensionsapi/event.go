@@ -8,6 +8,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/guard/contract"
 )
 
 // EventType names a lifecycle event.
@@ -43,6 +45,8 @@ type Event struct {
 	// ShutdownReason comes with SHUTDOWN: spindown, timeout or failure. Its case differs between sources, and
 	// emulators send other texts.
 	ShutdownReason string `json:"shutdownReason,omitempty"`
+	// Guard is what a guard between Lambda and the extension has seen, zero if there is none or nothing has happened.
+	Guard contract.Counters `json:"-"`
 }
 
 // decodeEvent reads what it can: an event whose type is known must not be missed for a field of an unexpected shape.

@@ -4,10 +4,12 @@
 package guard
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/otelcol-lambda/otelcol-lambda/internal/guard/contract"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/http1"
 )
 
@@ -39,6 +41,19 @@ func parseEvent(r *http1.Response) event {
 			s.skip(0)
 		}
 	})
+	return e
+}
+
+// with returns the event with the guard's own news for the collector.
+func (e event) with(c contract.Counters) event {
+	text := c.Text()
+	if text == "" || e.response == nil {
+		return e
+	}
+	response := *e.response
+	response.Header = append(slices.Clip(response.Header),
+		http1.Field{Name: contract.HeaderCounters, Value: text})
+	e.response = &response
 	return e
 }
 

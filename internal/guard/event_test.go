@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/otelcol-lambda/otelcol-lambda/internal/guard/contract"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/http1"
 )
 
@@ -54,6 +55,14 @@ func TestDeadline(t *testing.T) {
 	require.Equal(t, 3*time.Second, event{deadlineMs: 1_800_000_003_000}.deadline(now).Sub(now))
 	require.Equal(t, -time.Second, event{deadlineMs: 1_799_999_999_000}.deadline(now).Sub(now))
 	require.Equal(t, 676051*time.Millisecond, event{deadlineMs: 676051}.deadline(now).Sub(now), "time remaining")
+}
+
+func TestEventWithCounters(t *testing.T) {
+	e := event{response: &http1.Response{Header: make(http1.Header, 0, 4)}}
+	require.Equal(t, e, e.with(contract.Counters{}))
+	told := e.with(contract.Counters{Deaths: 2})
+	require.Equal(t, 2, int(contract.ParseCounters(told.response.Header.Get(contract.HeaderCounters)).Deaths))
+	require.Empty(t, e.response.Header[:1][0].Name, "Lambda's answer is not written to")
 }
 
 // FuzzParseEvent compares with encoding/json wherever that has no doubts.

@@ -152,13 +152,7 @@ type machine struct {
 	sequence int
 	onTime   func(now time.Time)
 
-	counters counters
-}
-
-// counters are what has happened in this environment.
-type counters struct {
-	starts, deaths, initOverruns, invokeOverruns, kills int
-	off                                                 bool
+	counters contract.Counters
 }
 
 func newMachine(s settings, e effects) *machine {
@@ -168,6 +162,7 @@ func newMachine(s settings, e effects) *machine {
 // begin is called once, at the start of the process.
 func (m *machine) begin(now time.Time) {
 	m.initBegan = now
+	m.counters.Since = now
 	m.startCollector(now, true)
 }
 
@@ -257,6 +252,9 @@ func (m *machine) arrives(now time.Time, e event) {
 		m.setTimeout(holdTime(now, e), m.invokeTimeUp)
 		return
 	}
+	if m.invoked {
+		m.counters.Skipped++
+	}
 	// Lambda hears from us first: nothing of what follows is worth a moment of the function's time.
 	m.proceed()
 	m.recover(now)
@@ -284,7 +282,7 @@ func (m *machine) recover(now time.Time) {
 		m.kill()
 	case m.late && m.hung(now) && m.killedFor == "":
 		m.killedFor = "it did not ask for events any more"
-		m.counters.kills++
+		m.counters.Kills++
 		m.kill()
 	}
 }
@@ -343,7 +341,7 @@ func (m *machine) died(now time.Time, generation int, x exit, last string) {
 
 func (m *machine) crashed(now time.Time, before stance, x exit, last string) {
 	m.deaths++
-	m.counters.deaths++
+	m.counters.Deaths++
 	m.missed = true
 	fields := []field{str("status", x.String()), num("deaths", int64(m.deaths)), str("stderr", last)}
 	cause := "The collector has ended"
@@ -367,7 +365,7 @@ func (m *machine) crashed(now time.Time, before stance, x exit, last string) {
 }
 
 func (m *machine) turnOff(message string, fields ...field) {
-	m.off, m.counters.off = true, true
+	m.off = true
 	m.log(levelError, message, fields...)
 	m.retire()
 }
@@ -389,7 +387,9 @@ func (m *machine) startCollector(now time.Time, awaited bool) {
 		m.crashed(now, starting, exit{code: -1, signal: err.Error()}, "")
 		return
 	}
-	m.counters.starts++
+	if m.counters.Deaths > 0 {
+		m.counters.Restarts++
+	}
 	m.stance, m.awaited = starting, awaited
 	if !awaited {
 		m.beLate(now)
@@ -425,14 +425,14 @@ func (m *machine) proceed() {
 // give hands an event to the collector, which is waiting.
 func (m *machine) give(e event) {
 	m.stance = busy
-	m.hand(e)
+	m.hand(e.with(m.counters))
 }
 
 func (m *machine) initTimeUp(now time.Time) {
 	if !m.awaited {
 		return
 	}
-	m.counters.initOverruns++
+	m.counters.InitOverruns++
 	m.missed = true
 	m.log(levelWarn, "The collector is not ready in the time that Init waits for it. Invocations begin without it. "+
 		contract.EnvInitTimeout+" sets the time.", num("timeout_ms", m.initTimeout.Milliseconds()))
@@ -444,7 +444,7 @@ func (m *machine) invokeTimeUp(now time.Time) {
 	if !m.awaited {
 		return
 	}
-	m.counters.invokeOverruns++
+	m.counters.InvokeOverruns++
 	if !m.overrunSaid {
 		m.overrunSaid, m.missed = true, true
 		m.log(levelWarn, "The collector holds the environment up to the deadline of the invocation. "+

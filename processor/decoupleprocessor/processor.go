@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 )
 
 const (
@@ -31,6 +32,9 @@ const (
 	// notDelivered is the reason for data dropped at shutdown. Some of it may have arrived: a delivery that is
 	// cancelled does not learn its outcome.
 	notDelivered = "not delivered before shutdown"
+
+	// refused is the reason for data that the backend will not take at any time.
+	refused = "refused by the backend"
 
 	// queueFull is the reason for data dropped to make room.
 	queueFull = "the queue was full while the backend took no data"
@@ -162,10 +166,10 @@ func (d *decouple[T]) Shutdown(ctx context.Context) error {
 		// The data of a cancelled delivery comes back to the queue.
 	}
 	for _, it := range d.queue {
-		d.dropped[notDelivered] += it.count
+		d.drop(notDelivered, it.count)
 	}
 	for _, f := range d.flights {
-		d.dropped[notDelivered] += f.count
+		d.drop(notDelivered, f.count)
 	}
 	d.queue, d.bytes = nil, 0
 	for reason, count := range d.dropped {
@@ -183,7 +187,7 @@ func (d *decouple[T]) accept(data T) error {
 	if d.cfg.Discard != "" {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		d.dropped[d.cfg.Discard] += count
+		d.drop(d.cfg.Discard, count)
 		return nil
 	}
 	it := item[T]{data: data, count: count, bytes: d.sig.bytes(data)}
@@ -201,6 +205,15 @@ func (d *decouple[T]) accept(data T) error {
 	d.queue = append(d.queue, it)
 	d.dispatch()
 	return nil
+}
+
+// drop counts items that will not be delivered.
+func (d *decouple[T]) drop(reason string, count int) {
+	d.dropped[reason] += count
+	if d.lifecycle != nil {
+		d.lifecycle.Health().Add(health.DroppedItems, int64(count),
+			health.Attribute{Key: health.AttrSignal, Value: d.sig.kind}, health.Attribute{Key: health.AttrReason, Value: reason})
+	}
 }
 
 // fits reports whether the queue takes so many bytes. Data that is larger than the whole queue is in memory already; an
@@ -221,7 +234,7 @@ func (d *decouple[T]) makeRoom(bytes int) bool {
 			zap.String("items", d.sig.name), zap.Int("max_queue_bytes", d.cfg.MaxQueueBytes))
 	}
 	for len(d.queue) > 0 && !d.fits(bytes) {
-		d.dropped[queueFull] += d.queue[0].count
+		d.drop(queueFull, d.queue[0].count)
 		d.bytes -= d.queue[0].bytes
 		d.queue[0] = item[T]{} // what is dropped must not stay in memory
 		d.queue = d.queue[1:]
@@ -403,7 +416,7 @@ func (d *decouple[T]) send(ctx context.Context, n int, it item[T]) {
 		d.backoff.succeed()
 	case permanent(err):
 		d.bytes -= it.bytes
-		d.dropped["refused by the backend"] += it.count
+		d.drop(refused, it.count)
 		d.logger.Error("The backend refused data for good; it is dropped",
 			zap.String("items", d.sig.name), zap.Int("count", it.count), zap.Error(err))
 		// An answer is an answer: the backend is there.

@@ -31,6 +31,7 @@ import (
 
 	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 )
 
 var errUnavailable = errors.New("503")
@@ -42,6 +43,7 @@ type fakeLifecycle struct {
 	schedule lambdaextension.Schedule
 	deadline time.Time
 	joined   []lambdaextension.Participant
+	health   *health.Registry
 }
 
 func (f *fakeLifecycle) Join(p lambdaextension.Participant) func() {
@@ -53,6 +55,15 @@ func (*fakeLifecycle) SubscribeTelemetry(lambdaextension.TelemetrySubscriber) (f
 	return func() {}, nil
 }
 func (*fakeLifecycle) Registration() extensionsapi.Registration { return extensionsapi.Registration{} }
+
+func (f *fakeLifecycle) Health() *health.Registry {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.health == nil {
+		f.health = health.NewRegistry(time.Now())
+	}
+	return f.health
+}
 
 func (f *fakeLifecycle) Schedule() lambdaextension.Schedule {
 	f.mu.Lock()
@@ -465,6 +476,11 @@ func TestFullQueueDropsTheOldestWhileTheBackendIsDown(t *testing.T) {
 		require.Len(t, dropped, 1)
 		require.Equal(t, map[string]any{"items": "spans", "count": int64(2), "reason": queueFull}, dropped[0].ContextMap())
 		require.Len(t, s.logs.FilterMessageSnippet("the oldest data is dropped").All(), 1)
+		counts := s.lifecycle.Health().Counts()
+		require.Len(t, counts, 1)
+		require.Equal(t, int64(2), counts[0].Total)
+		require.Equal(t, []health.Attribute{{Key: "otelcol.signal", Value: "traces"}, {Key: "reason", Value: queueFull}},
+			counts[0].Attributes)
 	})
 }
 

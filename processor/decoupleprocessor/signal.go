@@ -16,8 +16,8 @@ import (
 
 // signal is what the queue needs to know of traces, metrics or logs.
 type signal[T any] struct {
-	// name of the items, for log lines.
-	name string
+	// name of the items, for log lines, and kind of the signal, as the collector's own telemetry calls it.
+	name, kind string
 	// count and bytes measure one piece of data: its items, and its size as OTLP protobuf.
 	count func(T) int
 	bytes func(T) int
@@ -33,6 +33,7 @@ func traces(next consumer.Traces) signal[ptrace.Traces] {
 	var sizer ptrace.ProtoMarshaler
 	return signal[ptrace.Traces]{
 		name:    "spans",
+		kind:    "traces",
 		count:   ptrace.Traces.SpanCount,
 		bytes:   sizer.TracesSize,
 		merge:   func(dst, src ptrace.Traces) { src.ResourceSpans().MoveAndAppendTo(dst.ResourceSpans()) },
@@ -51,6 +52,7 @@ func metrics(next consumer.Metrics) signal[pmetric.Metrics] {
 	var sizer pmetric.ProtoMarshaler
 	return signal[pmetric.Metrics]{
 		name:    "metric points",
+		kind:    "metrics",
 		count:   pmetric.Metrics.DataPointCount,
 		bytes:   sizer.MetricsSize,
 		merge:   func(dst, src pmetric.Metrics) { src.ResourceMetrics().MoveAndAppendTo(dst.ResourceMetrics()) },
@@ -69,6 +71,7 @@ func logs(next consumer.Logs) signal[plog.Logs] {
 	var sizer plog.ProtoMarshaler
 	return signal[plog.Logs]{
 		name:    "log records",
+		kind:    "logs",
 		count:   plog.Logs.LogRecordCount,
 		bytes:   sizer.LogsSize,
 		merge:   func(dst, src plog.Logs) { src.ResourceLogs().MoveAndAppendTo(dst.ResourceLogs()) },

@@ -47,9 +47,14 @@ func (f *factory) createTraces(
 }
 
 func (f *factory) createMetrics(
-	_ context.Context, set receiver.Settings, cfg component.Config, _ consumer.Metrics,
+	_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Metrics,
 ) (receiver.Metrics, error) {
-	return f.underivedSignal(set, cfg, "metrics")
+	c, err := f.receiver(set, cfg)
+	if err != nil {
+		return nil, err
+	}
+	c.inner.nextMetrics = next
+	return c, nil
 }
 
 // underivedSignal returns the receiver for a pipeline that it has nothing for.

@@ -54,8 +54,7 @@ func (m *logMapper) logs(events []telemetryapi.Event, state *streamState) plog.L
 	logs := plog.NewLogs()
 	resourceLogs := logs.ResourceLogs().AppendEmpty()
 	scopeLogs := resourceLogs.ScopeLogs().AppendEmpty()
-	scopeLogs.Scope().SetName(metadata.ScopeName)
-	scopeLogs.Scope().SetVersion(m.version)
+	m.putScope(scopeLogs.Scope())
 	records := scopeLogs.LogRecords()
 	records.EnsureCapacity(len(events))
 	observed := pcommon.NewTimestampFromTime(m.now())
@@ -74,11 +73,20 @@ func (m *logMapper) logs(events []telemetryapi.Event, state *streamState) plog.L
 	}
 
 	// The instance is known from one of the first events on, and holds for those before it just as well.
-	m.resource.CopyTo(resourceLogs.Resource().Attributes())
-	if _, set := m.resource.Get(attrFaasInstance); !set {
-		putNonEmpty(resourceLogs.Resource().Attributes(), attrFaasInstance, state.instance)
-	}
+	m.putResource(resourceLogs.Resource(), state)
 	return logs
+}
+
+func (m *logMapper) putScope(scope pcommon.InstrumentationScope) {
+	scope.SetName(metadata.ScopeName)
+	scope.SetVersion(m.version)
+}
+
+func (m *logMapper) putResource(resource pcommon.Resource, state *streamState) {
+	m.resource.CopyTo(resource.Attributes())
+	if _, set := m.resource.Get(attrFaasInstance); !set {
+		putNonEmpty(resource.Attributes(), attrFaasInstance, state.instance)
+	}
 }
 
 func (m *logMapper) wants(event telemetryapi.Event) bool {

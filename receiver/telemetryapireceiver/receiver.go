@@ -22,6 +22,7 @@ import (
 
 	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
 )
 
@@ -51,9 +52,12 @@ type telemetryReceiver struct {
 	retryFor time.Duration
 	// registration is set in Start.
 	registration func() extensionsapi.Registration
+	health       *health.Registry
+	leave        func()
 
-	// next takes the logs; it is nil when no pipeline of logs uses the receiver.
-	next consumer.Logs
+	// next takes the logs; it is nil when no pipeline of logs uses the receiver. nextMetrics is the same for metrics.
+	next        consumer.Logs
+	nextMetrics consumer.Metrics
 	// underived are the signals that pipelines expect of the receiver in vain.
 	underived []string
 
@@ -104,14 +108,14 @@ func newReceiver(set receiver.Settings, cfg *Config) (*telemetryReceiver, error)
 // that do not come are no reason to take the other pipelines down.
 func (r *telemetryReceiver) Start(_ context.Context, host component.Host) error {
 	if len(r.underived) > 0 {
-		r.logger.Info("This version derives no traces and no metrics from Lambda's events; the receiver produces logs.",
+		r.logger.Info("This version derives no traces from Lambda's events.",
 			zap.Strings("pipelines_without_data", r.underived))
 	}
 	if len(r.config.Types) == 0 {
 		r.logger.Warn("`types` is empty, so the default is used. Leave it out, or list the streams you want.",
 			zap.Strings("types", defaultTypes()))
 	}
-	if r.next == nil {
+	if r.next == nil && r.nextMetrics == nil {
 		return nil
 	}
 	lifecycle, ok := lambdaextension.FindLifecycle(host)
@@ -121,6 +125,13 @@ func (r *telemetryReceiver) Start(_ context.Context, host component.Host) error 
 		return nil
 	}
 	r.registration = lifecycle.Registration
+	if r.nextMetrics != nil {
+		r.health = lifecycle.Health()
+		r.leave = lifecycle.Join(r)
+	}
+	if r.next == nil {
+		return nil
+	}
 	cancel, err := lifecycle.SubscribeTelemetry(lambdaextension.TelemetrySubscriber{
 		Streams: subscribedStreams(r.config.streams()),
 		Port:    r.config.Port,
@@ -156,6 +167,9 @@ func (r *telemetryReceiver) stop(ctx context.Context) error {
 	if r.cancel != nil {
 		r.cancel()
 	}
+	if r.leave != nil {
+		r.leave()
+	}
 	close(r.stopping)
 	select {
 	case r.turn <- struct{}{}:
@@ -183,9 +197,7 @@ func (r *telemetryReceiver) consume(ctx context.Context, events []telemetryapi.E
 	case <-r.stopping:
 		return
 	}
-	if r.mapper == nil {
-		r.mapper = r.newMapper()
-	}
+	r.prepare()
 
 	before := r.state
 	logs := r.mapper.logs(events, &r.state)
@@ -254,6 +266,13 @@ func (r *telemetryReceiver) pass(ctx context.Context, logs plog.Logs, again func
 			return left, err
 		}
 		logs = again()
+	}
+}
+
+// prepare makes the mapper when it is first needed. The caller has the turn.
+func (r *telemetryReceiver) prepare() {
+	if r.mapper == nil {
+		r.mapper = r.newMapper()
 	}
 }
 

@@ -29,6 +29,7 @@ import (
 
 	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
 	"github.com/otelcol-lambda/otelcol-lambda/receiver/telemetryapireceiver/internal/metadata"
 )
@@ -41,6 +42,8 @@ type fakeLifecycle struct {
 	lambdaextension.Lifecycle
 
 	refuse     error
+	health     *health.Registry
+	joined     []lambdaextension.Participant
 	subscriber *lambdaextension.TelemetrySubscriber
 	cancelled  int
 }
@@ -52,6 +55,13 @@ func (f *fakeLifecycle) SubscribeTelemetry(s lambdaextension.TelemetrySubscriber
 	f.subscriber = &s
 	return func() { f.cancelled++ }, nil
 }
+
+func (f *fakeLifecycle) Join(p lambdaextension.Participant) func() {
+	f.joined = append(f.joined, p)
+	return func() { f.joined = nil }
+}
+
+func (f *fakeLifecycle) Health() *health.Registry { return f.health }
 
 func (f *fakeLifecycle) Registration() extensionsapi.Registration {
 	return extensionsapi.Registration{FunctionName: "checkout", FunctionVersion: "7", AccountID: "123456789012"}
@@ -192,7 +202,7 @@ func TestReceiverWithoutLogsPipeline(t *testing.T) {
 	}
 	require.Nil(t, lifecycle.subscriber, "nobody pays for events that nobody uses")
 	require.Equal(t, 1, observed.Len(), "said once")
-	require.Equal(t, []any{"traces", "metrics"}, observed.All()[0].ContextMap()["pipelines_without_data"])
+	require.Equal(t, []any{"traces"}, observed.All()[0].ContextMap()["pipelines_without_data"])
 	for _, r := range []component.Component{traces, metrics} {
 		require.NoError(t, r.Shutdown(t.Context()))
 	}

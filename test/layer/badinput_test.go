@@ -107,7 +107,8 @@ func TestPortInUse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, setup{})
+			// The listener for Lambda's events is the guard's, if there is one.
+			r := newRig(t, setup{unguarded: !tt.telemetry})
 			// All addresses, since the listener for Lambda's events is on all of them.
 			l, err := net.Listen("tcp4", ":"+tt.port(r.ports))
 			require.NoError(t, err)
@@ -225,7 +226,7 @@ func TestOTLPThatDoesNotParseOrIsHuge(t *testing.T) {
 }
 
 func TestTelemetryThatIsNotWhatItShouldBe(t *testing.T) {
-	r := newRig(t, setup{options: func(o *lambdasim.Options) { o.Freeze = lambdasim.FreezeNone }})
+	r := newRig(t, setup{unguarded: true, options: func(o *lambdasim.Options) { o.Freeze = lambdasim.FreezeNone }})
 	r.init(t)
 	r.succeed(t)
 	telemetry := "http://127.0.0.1:" + r.ports.telemetry + "/"

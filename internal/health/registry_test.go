@@ -1,0 +1,71 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	since   = time.Unix(1_800_000_000, 0)
+	earlier = since.Add(-time.Minute)
+)
+
+func TestRegistry(t *testing.T) {
+	r := NewRegistry(since)
+	var got []Count
+	take := func(counts []Count) error { got = counts; return nil }
+	require.False(t, r.Report(take))
+	require.Nil(t, got)
+
+	spans, logs := Attribute{AttrSignal, "spans"}, Attribute{AttrSignal, "log records"}
+	r.Add(DroppedItems, 2, spans)
+	r.Add(DroppedItems, 3, logs)
+	r.Add(DroppedItems, 4, spans)
+	r.Set(GuardDeaths, 1, earlier)
+	r.Set(GuardKills, 0, earlier)
+	all := []Count{
+		{DroppedItems, []Attribute{logs}, 3, since},
+		{DroppedItems, []Attribute{spans}, 6, since},
+		{GuardDeaths, nil, 1, earlier},
+	}
+	require.Equal(t, all, r.Counts())
+
+	require.False(t, r.Report(func([]Count) error { return errors.New("no room") }))
+	require.True(t, r.Report(take))
+	require.Equal(t, all, got, "what was not taken is reported again")
+	require.False(t, r.Report(take))
+
+	r.Set(GuardDeaths, 1, earlier)
+	require.False(t, r.Report(take), "nothing has changed")
+	r.Add(DroppedItems, 1, logs)
+	require.True(t, r.Report(take))
+	require.Equal(t, []Count{{DroppedItems, []Attribute{logs}, 4, since}}, got)
+}
+
+// What is counted while a report is under way is part of the next one.
+func TestCountingWhileReporting(t *testing.T) {
+	r := NewRegistry(since)
+	r.Add(GuardRestarts, 1)
+	require.True(t, r.Report(func([]Count) error { r.Add(GuardRestarts, 1); return nil }))
+	require.True(t, r.Report(func(counts []Count) error {
+		require.Equal(t, int64(2), counts[0].Total)
+		return nil
+	}))
+}
+
+// Users find every metric in the docs, with its unit and meaning.
+func TestDocs(t *testing.T) {
+	docs, err := os.ReadFile("../../docs/health.md")
+	require.NoError(t, err)
+	for _, m := range Metrics() {
+		require.NotEmpty(t, m.Description())
+		require.Contains(t, string(docs), "| `"+string(m)+"` | `"+m.Unit()+"` |")
+	}
+}

@@ -1,0 +1,66 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package telemetryapireceiver
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
+)
+
+var _ lambdaextension.Participant = (*telemetryReceiver)(nil)
+
+// Drain implements lambdaextension.Participant: what has happened to the layer since the last time joins the data that
+// is about to be delivered.
+func (r *telemetryReceiver) Drain(ctx context.Context) (moved bool) {
+	return r.health.Report(func(counts []health.Count) error {
+		select {
+		case r.turn <- struct{}{}:
+			defer func() { <-r.turn }()
+		case <-r.stopping:
+			return context.Canceled
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		r.prepare()
+		return r.nextMetrics.ConsumeMetrics(ctx, r.mapper.health(counts, &r.state))
+	})
+}
+
+// Flush implements lambdaextension.Participant. Nothing is left to deliver after a Drain.
+func (*telemetryReceiver) Flush(context.Context) error { return nil }
+
+// health makes cumulative sums of counts, which come sorted by metric.
+func (m *logMapper) health(counts []health.Count, state *streamState) pmetric.Metrics {
+	metrics := pmetric.NewMetrics()
+	rm := metrics.ResourceMetrics().AppendEmpty()
+	m.putResource(rm.Resource(), state)
+	sm := rm.ScopeMetrics().AppendEmpty()
+	m.putScope(sm.Scope())
+	now := pcommon.NewTimestampFromTime(m.now())
+	for i, c := range counts {
+		if i == 0 || c.Metric != counts[i-1].Metric {
+			metric := sm.Metrics().AppendEmpty()
+			metric.SetName(string(c.Metric))
+			metric.SetUnit(c.Metric.Unit())
+			metric.SetDescription(c.Metric.Description())
+			sum := metric.SetEmptySum()
+			sum.SetIsMonotonic(true)
+			sum.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+		}
+		point := sm.Metrics().At(sm.Metrics().Len() - 1).Sum().DataPoints().AppendEmpty()
+		point.SetStartTimestamp(pcommon.NewTimestampFromTime(c.Since.Round(time.Millisecond)))
+		point.SetTimestamp(now)
+		point.SetIntValue(c.Total)
+		for _, a := range c.Attributes {
+			point.Attributes().PutStr(a.Key, a.Value)
+		}
+	}
+	return metrics
+}
