@@ -5,6 +5,7 @@ package decoupleprocessor
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"time"
@@ -14,15 +15,18 @@ import (
 
 // Config is the configuration of the processor.
 type Config struct {
-	// MaxQueueBytes bounds the data that waits in this pipeline or is being sent, in bytes of OTLP protobuf. More is
-	// refused with an error that makes the sender try again or, while the backend takes no data, makes the oldest data
-	// be dropped. Default: a sixteenth of the function's memory, at least
-	// 4 MiB and at most 64 MiB.
+	// MaxQueueBytes bounds the data that waits in this pipeline or is being sent, in bytes of OTLP protobuf. Default: a
+	// sixteenth of the function's memory, at least 4 MiB and at most 64 MiB.
 	MaxQueueBytes int `mapstructure:"max_queue_bytes"`
 
 	// MaxRequestBytes is up to where waiting data is merged into one request to the exporters, in bytes of OTLP
 	// protobuf. A larger piece of data is sent as it came. Default 1 MiB.
 	MaxRequestBytes int `mapstructure:"max_request_bytes"`
+
+	// Overflow says what happens to data that does not fit into the queue: `reject` refuses it, with an error that makes
+	// the function's SDK try again; `drop_oldest` makes room by dropping and counting the oldest; `auto`, the default,
+	// rejects while the backend takes data, and drops the oldest while it does not.
+	Overflow string `mapstructure:"overflow"`
 
 	// Timeout bounds one delivery, with all that the exporters do in it, such as retries of their own. Default 30s.
 	Timeout time.Duration `mapstructure:"timeout"`
@@ -47,6 +51,7 @@ var (
 	errMaxQueueBytes   = errors.New("`max_queue_bytes` must be positive")
 	errMaxRequestBytes = errors.New("`max_request_bytes` must be positive")
 	errTimeout         = errors.New("`timeout` must be positive")
+	errOverflow        = errors.New("`overflow` must be `auto`, `reject` or `drop_oldest`")
 )
 
 // Validate checks the configuration.
@@ -61,8 +66,19 @@ func (c *Config) Validate() error {
 	if c.Timeout <= 0 {
 		errs = errors.Join(errs, errTimeout)
 	}
+	switch c.Overflow {
+	case overflowAuto, overflowReject, overflowDropOldest:
+	default:
+		errs = errors.Join(errs, fmt.Errorf("%w; it is %q", errOverflow, c.Overflow))
+	}
 	return errs
 }
+
+const (
+	overflowAuto       = "auto"
+	overflowReject     = "reject"
+	overflowDropOldest = "drop_oldest"
+)
 
 const (
 	mib = 1 << 20
@@ -87,6 +103,7 @@ func createDefaultConfig() component.Config {
 	return &Config{
 		MaxQueueBytes:   defaultQueueBytes(os.Getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")),
 		MaxRequestBytes: defaultMaxRequestBytes,
+		Overflow:        overflowAuto,
 		Timeout:         defaultTimeout,
 	}
 }

@@ -21,13 +21,13 @@ func TestConfig(t *testing.T) {
 	require.NoError(t, err)
 
 	for id, want := range map[string]*Config{
-		"decouple":       {MaxQueueBytes: 32 * mib, MaxRequestBytes: mib, Timeout: 30 * time.Second},
-		"decouple/sized": {MaxQueueBytes: 16 * mib, MaxRequestBytes: 2 * mib, Timeout: 10 * time.Second},
+		"decouple":       {MaxQueueBytes: 32 * mib, MaxRequestBytes: mib, Overflow: "auto", Timeout: 30 * time.Second},
+		"decouple/sized": {MaxQueueBytes: 16 * mib, MaxRequestBytes: 2 * mib, Overflow: "reject", Timeout: 10 * time.Second},
 		"decouple/incumbent": {
-			MaxQueueBytes: 32 * mib, MaxRequestBytes: mib, Timeout: 30 * time.Second, MaxQueueSize: 200,
+			MaxQueueBytes: 32 * mib, MaxRequestBytes: mib, Overflow: "auto", Timeout: 30 * time.Second, MaxQueueSize: 200,
 		},
 		"decouple/discard": {
-			MaxQueueBytes: 32 * mib, MaxRequestBytes: mib, Timeout: 30 * time.Second,
+			MaxQueueBytes: 32 * mib, MaxRequestBytes: mib, Overflow: "auto", Timeout: 30 * time.Second,
 			Discard: "exporter `otlp_http` has no endpoint",
 		},
 	} {
@@ -43,7 +43,7 @@ func TestConfig(t *testing.T) {
 }
 
 func TestConfigErrorsNameTheKey(t *testing.T) {
-	for key, value := range map[string]any{"max_queue_bytes": 0, "max_request_bytes": -1, "timeout": "0s"} {
+	for key, value := range map[string]any{"max_queue_bytes": 0, "max_request_bytes": -1, "timeout": "0s", "overflow": "wait"} {
 		t.Run(key, func(t *testing.T) {
 			cfg := NewFactory().CreateDefaultConfig()
 			require.NoError(t, confmap.NewFromStringMap(map[string]any{key: value}).Unmarshal(cfg))

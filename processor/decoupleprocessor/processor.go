@@ -37,7 +37,7 @@ const (
 	refused = "refused by the backend"
 
 	// queueFull is the reason for data dropped to make room.
-	queueFull = "the queue was full while the backend took no data"
+	queueFull = "the queue was full"
 )
 
 var (
@@ -199,6 +199,11 @@ func (d *decouple[T]) accept(data T) error {
 		return errStopped
 	case !d.fits(it.bytes) && !d.makeRoom(it.bytes):
 		d.dispatch()
+		if d.cfg.Overflow == overflowDropOldest {
+			// All that is in the queue's place is on its way, which is older but not to be had back.
+			d.drop(queueFull, count)
+			return nil
+		}
 		return errQueueFull
 	}
 	d.bytes += it.bytes
@@ -222,15 +227,15 @@ func (d *decouple[T]) fits(bytes int) bool {
 	return d.bytes == 0 || d.bytes+bytes <= d.cfg.MaxQueueBytes
 }
 
-// makeRoom drops the oldest data while the backend takes none. Refusing new data would have the function's SDK try
-// again, on the function's time and in vain; where the backend is well, it is the way to slow down a sender that is too
-// fast.
+// makeRoom drops the oldest data if the policy is to do so. By default that is while the backend takes none: refusing new
+// data would have the function's SDK try again, on the function's time and in vain; where the backend is well, it is the
+// way to slow down a sender that is too fast.
 func (d *decouple[T]) makeRoom(bytes int) bool {
-	if !d.backoff.failing() {
+	if d.cfg.Overflow == overflowReject || d.cfg.Overflow != overflowDropOldest && !d.backoff.failing() {
 		return false
 	}
 	if d.dropped[queueFull] == 0 {
-		d.logger.Warn("The queue is full while the backend takes no data: the oldest data is dropped from here on",
+		d.logger.Warn("The queue is full: the oldest data is dropped from here on",
 			zap.String("items", d.sig.name), zap.Int("max_queue_bytes", d.cfg.MaxQueueBytes))
 	}
 	for len(d.queue) > 0 && !d.fits(bytes) {

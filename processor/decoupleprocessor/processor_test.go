@@ -699,3 +699,68 @@ func TestLifecycleOfEverySignal(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, unstarted.Shutdown(t.Context()))
 }
+
+// Whatever the backend does, `reject` leaves it to the sender and `drop_oldest` never refuses.
+func TestOverflowPolicies(t *testing.T) {
+	var sizer ptrace.ProtoMarshaler
+	one := sizer.TracesSize(span("a"))
+	run := func(t *testing.T, overflow string, answer error) *subject {
+		t.Helper()
+		s := start(t, func(context.Context, int, ptrace.Traces) error { return answer }, func(c *Config) {
+			c.MaxQueueBytes, c.MaxRequestBytes, c.Overflow = 2*one, one, overflow
+		})
+		s.send(t, "a", "b")
+		if answer != nil {
+			_, err := s.flush(t, time.Millisecond)
+			require.ErrorIs(t, err, errKept)
+		}
+		return s
+	}
+	t.Run("reject", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := run(t, overflowReject, errUnavailable)
+			require.ErrorIs(t, s.ConsumeTraces(t.Context(), span("c")), errQueueFull)
+			require.Empty(t, s.lifecycle.Health().Counts())
+			s.stop(t)
+		})
+	})
+	t.Run("drop_oldest", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := run(t, overflowDropOldest, nil)
+			synctest.Wait() // a queue that is half full is on its way
+			s.send(t, "c", "d", "e")
+			synctest.Wait()
+			s.send(t, "f")
+			_, err := s.flush(t, time.Second)
+			require.NoError(t, err)
+			s.stop(t)
+			arrived, dropped := len(s.backend.arrived()), 0
+			for _, c := range s.lifecycle.Health().Counts() {
+				dropped += int(c.Total)
+			}
+			require.Equal(t, 6, arrived+dropped, "every item has one fate")
+			require.Contains(t, s.backend.arrived(), "f")
+		})
+	})
+	// What is on its way cannot be dropped, so it is the new data that goes.
+	t.Run("drop_oldest when all is on its way", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var answered atomic.Bool
+			s := start(t, func(ctx context.Context, _ int, _ ptrace.Traces) error {
+				for !answered.Load() && ctx.Err() == nil {
+					time.Sleep(time.Second)
+				}
+				return nil
+			}, func(c *Config) { c.MaxQueueBytes, c.MaxRequestBytes, c.Overflow = 2*one, one, overflowDropOldest })
+			s.send(t, "a", "b")
+			_, err := s.flush(t, time.Millisecond)
+			require.ErrorIs(t, err, errKept)
+			require.NoError(t, s.ConsumeTraces(t.Context(), span("c")))
+			answered.Store(true)
+			time.Sleep(time.Minute)
+			s.stop(t)
+			require.ElementsMatch(t, []string{"a", "b"}, s.backend.arrived())
+			require.Equal(t, int64(1), s.lifecycle.Health().Counts()[0].Total)
+		})
+	})
+}

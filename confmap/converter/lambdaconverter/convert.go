@@ -27,6 +27,7 @@ func convert(root map[string]any, lookup lookupEnv) []Change {
 	// Exporters that cannot work go first: what is left in a pipeline decides what it needs.
 	discarding, reason := removeExportersWithoutEndpoint(d, lookup)
 	addDecouple(d, discarding, reason)
+	branchOut(d)
 	for _, id := range d.ids("exporters") {
 		disableQueue(d, id)
 		disableRetry(d, id)
@@ -107,11 +108,7 @@ func addDecouple(d *document, discarding []string, reason string) {
 	if _, ok := d.section("processors"); !ok {
 		return
 	}
-	connectors := map[string]bool{}
-	for _, id := range d.ids("connectors") {
-		connectors[canonical(id)] = true
-	}
-	isDecouple := func(id string) bool { return typeOf(id) == decoupleType }
+	connectors := d.connectors()
 	for _, p := range d.pipelines("traces", "metrics", "logs") {
 		toExporter := slices.ContainsFunc(p.exporters, func(id string) bool { return !connectors[canonical(id)] })
 		if !toExporter {
@@ -157,6 +154,8 @@ func addDecouple(d *document, discarding []string, reason string) {
 		}
 	}
 }
+
+func isDecouple(id string) bool { return typeOf(id) == decoupleType }
 
 func lastIndexFunc(ids []string, match func(string) bool) int {
 	for i, id := range slices.Backward(ids) {

@@ -41,6 +41,15 @@ func (d *document) ids(section string) []string {
 	return slices.Sorted(maps.Keys(defined))
 }
 
+// connectors returns the IDs of the connectors, which pipelines list among exporters and receivers.
+func (d *document) connectors() map[string]bool {
+	connectors := map[string]bool{}
+	for _, id := range d.ids("connectors") {
+		connectors[canonical(id)] = true
+	}
+	return connectors
+}
+
 // key returns the name under which a section defines a component, which may be written with other spaces than where it
 // is referred to.
 func (d *document) key(section, id string) (key string, defined bool) {
