@@ -3,6 +3,8 @@
 # Variables to set on the command line:
 #   RACE=auto|on|off   auto: the race detector wherever cgo works; on: fail where it does not
 #   FUZZTIME=30s       how long each fuzz target runs
+#   FAULTS='-run X'    flags for test-faults
+#   BENCH='-runs 40'   flags for bench
 
 MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
 SHELL := /bin/bash
@@ -13,6 +15,8 @@ SHELL := /bin/bash
 GO       ?= go
 RACE     ?= auto
 FUZZTIME ?= 30s
+FAULTS   ?=
+BENCH    ?=
 
 BUILD_DIR    := build
 DIST_DIR     := dist
@@ -68,6 +72,12 @@ $(BUILD_DIR)/demo:
 	@$(GO) -C examples/functions/go build -v -trimpath -buildvcs=false -o $(CURDIR)/$(BUILD_DIR)/functions/go/bootstrap . 2>&1 | $(PROGRESS)
 	$(say) 'building the simulator'
 	@$(GO) build -v -trimpath -buildvcs=false -o $(BUILD_DIR)/lambdasim ./cmd/lambdasim 2>&1 | $(PROGRESS)
+
+.PHONY: bench
+bench: ## Measure the layer's cold start, memory and CPU beside the smallest possible extensions
+	$(say) 'building the layer'
+	$(call build-tree,$(BUILD_DIR)/layer,)
+	@$(GO) run ./bench -layer $(BUILD_DIR)/layer $(BENCH)
 
 # --- layer -----------------------------------------------------------------------------------------------------------
 
@@ -147,6 +157,11 @@ test: $(STOCK_COLLECTOR) ## Run all tests, with the race detector where there is
 		STOCK_COLLECTOR=$(CURDIR)/$(STOCK_COLLECTOR) $(GO) -C $$dir test $$race -count=1 -timeout 15m ./... || failed=1; \
 	done; \
 	exit $$failed
+
+# Whole processes that wait for bounds rather than compute, so several cells run at a time.
+.PHONY: test-faults
+test-faults: ## Break the collector in every way at every moment, and print what the function noticed
+	@$(GO) run ./test/faults $(FAULTS)
 
 .PHONY: size
 size: ## Print and gate the sizes of budget_test.go

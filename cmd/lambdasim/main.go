@@ -10,12 +10,19 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/spf13/cobra"
 )
 
+// spareProcs are enough for the processes whose end is waited for at the same time. Such a wait is a system call that
+// keeps a P until the scheduler notices; when none is left, a request is noticed up to 10 ms late, which would be taken
+// for the layer's time.
+const spareProcs = 4
+
 func main() {
+	runtime.GOMAXPROCS(runtime.NumCPU() + spareProcs)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := &cobra.Command{

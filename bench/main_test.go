@@ -1,0 +1,80 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestFloors measures for real what needs no layer.
+func TestFloors(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("reads /proc")
+	}
+	file := filepath.Join(t.TempDir(), "figures.json")
+	var table, progress bytes.Buffer
+	require.NoError(t, run(t.Context(),
+		[]string{"-layer", "", "-runs", "1", "-invocations", "0", "-json", file}, &table, &progress))
+	require.Contains(t, progress.String(), "run 1 of 1\n")
+	require.Contains(t, table.String(), "exec → register")
+
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var d document
+	require.NoError(t, json.Unmarshal(text, &d))
+	require.Equal(t, runtime.Version(), d.Machine.GoVersion)
+	require.Len(t, d.Subjects, 2)
+	for _, s := range d.Subjects {
+		for _, key := range []string{
+			keyRegister, keyFirstNext, keyFirstNextCPU, prefixReady + processGuard + suffixAnonymous, keyGuardFile, keyZip,
+		} {
+			require.Positive(t, s.Figures[key].Median, "%s of %s", key, s.Name)
+			require.Len(t, s.Figures[key].Samples, 1)
+		}
+		require.Greater(t, s.Figures[keyFirstNext].Median, s.Figures[keyRegister].Median)
+		require.NotContains(t, s.Figures, keyListening)
+		require.NotContains(t, s.Figures, keyHeld)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	t.Parallel()
+	set, err := parse([]string{"-compare", "a=b", "-compare", "c=d=e"}, io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, []string{"a=b", "c=d=e"}, set.compare)
+	require.Equal(t, "build/layer", set.layer)
+
+	for name, args := range map[string][]string{
+		"an argument":      {"layer"},
+		"no runs":          {"-runs", "0"},
+		"less than no run": {"-invocations", "-1"},
+		"unknown flag":     {"-x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := parse(args, io.Discard)
+			require.Error(t, err)
+		})
+	}
+}
+
+func TestLayerMissing(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("says something else")
+	}
+	t.Parallel()
+	err := run(t.Context(), []string{"-layer", filepath.Join(t.TempDir(), "absent")}, io.Discard, io.Discard)
+	require.ErrorContains(t, err, "make layer")
+}
