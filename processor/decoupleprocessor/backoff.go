@@ -24,9 +24,9 @@ type backoff struct {
 	failed time.Time
 }
 
-// fail postpones the next try by twice the last delay and at least by least.
+// fail postpones the next try by twice the last delay, up to maxBackoff, and at least by least.
 func (b *backoff) fail(now time.Time, least time.Duration) {
-	b.delay = min(max(2*b.delay, least), maxBackoff)
+	b.delay = max(min(2*b.delay, maxBackoff), least)
 	b.failed = now.Round(0)
 }
 
@@ -35,9 +35,13 @@ func (b *backoff) succeed() { *b = backoff{} }
 // failing reports whether the last try failed.
 func (b *backoff) failing() bool { return b.delay > 0 }
 
-// wait is how long to wait for the next try, 0 when it may be now. No try is more than most after the last one.
+// wait is how long to wait for the next try, 0 when it may be now. No try is more than most after the last one, unless
+// most is 0.
 func (b *backoff) wait(now time.Time, most time.Duration) time.Duration {
-	delay := min(b.delay, most)
+	delay := b.delay
+	if most > 0 {
+		delay = min(delay, most)
+	}
 	passed := now.Round(0).Sub(b.failed)
 	if passed < 0 {
 		return delay // the wall clock was set back

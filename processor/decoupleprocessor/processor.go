@@ -358,7 +358,7 @@ func (d *decouple[T]) retryIn() time.Duration {
 	if d.last() {
 		return d.backoff.wait(time.Now(), lastBackoff)
 	}
-	return d.backoff.wait(time.Now(), maxBackoff)
+	return d.backoff.wait(time.Now(), 0)
 }
 
 // due reports whether queued data should leave now.
@@ -432,7 +432,7 @@ func (d *decouple[T]) send(ctx context.Context, n int, it item[T]) {
 		d.bytes += it.bytes
 		// The oldest data goes first at the next try, too.
 		d.queue = append([]item[T]{it}, d.queue...)
-		d.setBack(initialBackoff, err)
+		d.setBack(max(initialBackoff, throttle(err)), err)
 	}
 	d.dispatch()
 	d.announce()
