@@ -65,6 +65,8 @@ func exitStatus(err error) int {
 	switch text := err.Error(); {
 	case errors.Is(err, errConfigURI):
 		return contract.ExitConfigInvalid
+	case strings.Contains(text, "cannot retrieve the configuration") && !unretrievable(text):
+		return 1 // a source of configuration that does not answer may do so later
 	case strings.Contains(text, "unknown type"):
 		return contract.ExitMissingComponent
 	case strings.Contains(text, "failed to get config"), strings.Contains(text, "invalid configuration"):
@@ -72,6 +74,19 @@ func exitStatus(err error) int {
 	default:
 		return 1
 	}
+}
+
+// unretrievable tells failures to fetch a configuration that will not pass in the life of an environment.
+func unretrievable(text string) bool {
+	for _, cause := range []string{
+		"no such file or directory", "is a directory", "not a directory", "permission denied", "status code: 400",
+		"status code: 401", "status code: 403", "status code: 404", "is not supported", "unsupported protocol",
+	} {
+		if strings.Contains(text, cause) {
+			return true
+		}
+	}
+	return false
 }
 
 // inheritedListener returns the listener for Lambda's events that the guard has opened, or nil.
@@ -154,7 +169,8 @@ func runOnce(
 				logger.Warn("The collector did not shut down cleanly", zap.Error(err))
 			}
 		case <-time.After(time.Until(deadline)):
-			logger.Warn("The collector has not shut down in the time that Lambda allows")
+			// A receiver waits for its clients, for example. What the queues held is delivered or counted by now.
+			logger.Info("Components of the collector were still shutting down when the time that Lambda allows was over")
 		}
 		return nil
 	}

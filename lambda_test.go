@@ -380,6 +380,8 @@ func TestRunOnLambdaBehindAGuard(t *testing.T) {
 		"unknown component": {pipeline("traces", "kafka", "{}"), contract.ExitMissingComponent},
 		"unknown key":       {pipeline("traces", "otlp", "{protokolls: }"), contract.ExitConfigInvalid},
 		"no such file":      {"/nowhere/config.yaml", contract.ExitConfigInvalid},
+		"unknown scheme":    {"ftp://example.com/config.yaml", contract.ExitConfigInvalid},
+		"source is down":    {"http://127.0.0.1:1/config.yaml", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLambdaStub(t)

@@ -413,3 +413,21 @@ func TestOutputThatNobodyReads(t *testing.T) {
 	l.shutdown()
 	require.NoError(t, cmd.Wait())
 }
+
+// A program that asks for events as somebody else, or before it has registered, gets what it would get from Lambda.
+func TestNextOfTheUnregistered(t *testing.T) {
+	g := New(Settings{Environ: []string{envRuntimeAPI + "=127.0.0.1:1"}})
+	p := &proxy{guard: g}
+	next := func(identifier string) int {
+		response := p.next(&http1.Request{Header: http1.Header{{Name: headerIdentifier, Value: identifier}}})
+		return response.Status
+	}
+	require.Equal(t, http.StatusForbidden, next(testID), "nobody is registered yet")
+	g.registration.response = &http1.Response{
+		Status: http.StatusOK, Header: http1.Header{{Name: headerIdentifier, Value: testID}},
+	}
+	close(g.registration.done)
+	require.Equal(t, http.StatusForbidden, next(""))
+	require.Equal(t, http.StatusForbidden, next("another"))
+	require.True(t, g.registration.is(testID))
+}

@@ -146,6 +146,7 @@ type machine struct {
 	// missed says that the log has it that the collector is not there, overrunSaid that it has it in particular that it
 	// holds invocations, and did not keep to a bound since.
 	missed      bool
+	missedSince time.Time
 	overrunSaid bool
 
 	// The timer. sequence tells apart the one that is meant from an older one that has run out just now.
@@ -191,7 +192,7 @@ func (m *machine) asks(now time.Time, generation int) (accepted bool) {
 		return false
 	}
 	if m.missed {
-		m.log(levelInfo, "The collector is back", num("after_ms", now.Round(0).Sub(m.lateSince).Milliseconds()))
+		m.log(levelInfo, "The collector is back", num("after_ms", now.Round(0).Sub(m.missedSince).Milliseconds()))
 	}
 	if !m.late {
 		m.overrunSaid = false
@@ -224,7 +225,8 @@ func (m *machine) givesUp(now time.Time, generation int, call, errorType, text s
 	m.log(levelError, "The collector reports that it cannot work. The function is not affected, but its telemetry is "+
 		"not collected until the collector has been restarted.",
 		str("call", call), str("error_type", errorType), str("error", text))
-	m.stance, m.missed = leaving, true
+	m.stance = leaving
+	m.miss(now)
 	m.releaseCollector()
 	m.beLate(now)
 	m.proceed()
@@ -342,7 +344,7 @@ func (m *machine) died(now time.Time, generation int, x exit, last string) {
 func (m *machine) crashed(now time.Time, before stance, x exit, last string) {
 	m.deaths++
 	m.counters.Deaths++
-	m.missed = true
+	m.miss(now)
 	fields := []field{str("status", x.String()), num("deaths", int64(m.deaths)), str("stderr", last)}
 	cause := "The collector has ended"
 	if m.killedFor != "" && x.killed {
@@ -398,6 +400,13 @@ func (m *machine) startCollector(now time.Time, awaited bool) {
 	m.setTimeout(m.initTimeout-now.Sub(m.initBegan), m.initTimeUp)
 }
 
+// miss notes that the log says, from now on, that the collector is not there.
+func (m *machine) miss(now time.Time) {
+	if !m.missed {
+		m.missed, m.missedSince = true, now.Round(0)
+	}
+}
+
 // beLate notes that nobody waits for the collector any more, until it asks for an event.
 func (m *machine) beLate(now time.Time) {
 	m.late, m.lateSince, m.sinceLate = true, now.Round(0), 0
@@ -433,7 +442,7 @@ func (m *machine) initTimeUp(now time.Time) {
 		return
 	}
 	m.counters.InitOverruns++
-	m.missed = true
+	m.miss(now)
 	m.log(levelWarn, "The collector is not ready in the time that Init waits for it. Invocations begin without it. "+
 		contract.EnvInitTimeout+" sets the time.", num("timeout_ms", m.initTimeout.Milliseconds()))
 	m.beLate(now)
@@ -446,7 +455,8 @@ func (m *machine) invokeTimeUp(now time.Time) {
 	}
 	m.counters.InvokeOverruns++
 	if !m.overrunSaid {
-		m.overrunSaid, m.missed = true, true
+		m.overrunSaid = true
+		m.miss(now)
 		m.log(levelWarn, "The collector holds the environment up to the deadline of the invocation. "+
 			"Invocations go on without waiting for it.")
 	}

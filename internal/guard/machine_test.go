@@ -77,6 +77,9 @@ func (b *bench) setTimer(after time.Duration, sequence int) {
 func (b *bench) log(l level, message string, fields ...field) {
 	words := []string{string(l), message}
 	for _, f := range fields {
+		if !f.isText {
+			f.text = strconv.FormatInt(f.number, 10)
+		}
 		words = append(words, f.key+"="+f.text)
 	}
 	b.logged = append(b.logged, strings.Join(words, " "))
@@ -300,7 +303,7 @@ func TestMachineRestarts(t *testing.T) {
 	b.does("hand INVOKE")
 	b.dies(failed)
 	b.does("poll")
-	b.says("It is restarted at a later invocation. status=exit status 1 deaths= stderr=last words")
+	b.says("It is restarted at a later invocation. status=exit status 1 deaths=1 stderr=last words")
 	for n, wait := range []int{1, 2, 4, 8} {
 		for range wait - 1 {
 			b.invoke(time.Second)
@@ -703,4 +706,26 @@ func TestLateRegistration(t *testing.T) {
 	b.says()
 	require.True(t, b.asks())
 	b.does("start collector 1", "poll")
+}
+
+// How long the collector was gone counts from when the log said so, whatever happened since.
+func TestMachineSaysHowLongItWasGone(t *testing.T) {
+	b := newBench(t, settings{})
+	b.dies(failed)
+	b.says("It is started once more")
+	b.pass(250 * time.Millisecond)
+	require.True(t, b.asks())
+	b.says("is back after_ms=250")
+
+	b.dies(failed)
+	b.says("It is restarted at a later invocation")
+	b.pass(3 * time.Second)
+	b.invoke(time.Second)
+	b.pass(200 * time.Millisecond)
+	b.dies(failed)
+	b.says("It is restarted at a later invocation")
+	b.pass(5 * time.Second)
+	b.invoke(time.Second)
+	require.True(t, b.asks())
+	b.says("is back after_ms=8200")
 }

@@ -28,6 +28,16 @@ func (r *registration) identifier() string {
 	return r.response.Header.Get(headerIdentifier)
 }
 
+// is tells whether a request is one of the registered extension.
+func (r *registration) is(identifier string) bool {
+	select {
+	case <-r.done:
+		return identifier != "" && identifier == r.identifier()
+	default:
+		return false
+	}
+}
+
 // subscription remembers how Lambda answered a subscription to the Telemetry API.
 type subscription struct {
 	mu         sync.Mutex
@@ -98,6 +108,9 @@ func (p *proxy) register(req *http1.Request) *http1.Response {
 // next waits for an event. As in Lambda, asking is the sign of being ready.
 func (p *proxy) next(req *http1.Request) *http1.Response {
 	g := p.guard
+	if !g.registration.is(req.Header.Get(headerIdentifier)) {
+		return refused("Extension.UnknownExtensionIdentifier", "an extension must register before it asks for events")
+	}
 	w := &waiter{event: make(chan event, 1), done: req.Done}
 	accepted := make(chan bool, 1)
 	g.do(input{act: func(now time.Time) { accepted <- g.asks(now, p.generation, w) }})

@@ -75,8 +75,10 @@ type decouple[T any] struct {
 	flushes int // how many Flush calls wait
 	backoff backoff
 	timer   *time.Timer // wakes up a try that the backoff has put off
+	final   *time.Timer // gives up what is left when the environment ends before Shutdown
 	started bool
 	stopped bool
+	givenUp bool
 	dropped map[string]int
 	// changed is closed, and made anew, whenever something a Flush waits for may have changed.
 	changed chan struct{}
@@ -156,8 +158,10 @@ func (d *decouple[T]) Shutdown(ctx context.Context) error {
 
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.timer != nil {
-		d.timer.Stop()
+	for _, timer := range []*time.Timer{d.timer, d.final} {
+		if timer != nil {
+			timer.Stop()
+		}
 	}
 	d.cancel()
 	ctx, cancel = context.WithTimeout(context.Background(), cancelTimeout)
@@ -165,6 +169,16 @@ func (d *decouple[T]) Shutdown(ctx context.Context) error {
 	for len(d.flights) > 0 && d.await(ctx) == nil {
 		// The data of a cancelled delivery comes back to the queue.
 	}
+	d.giveUp()
+	return nil
+}
+
+// giveUp counts what is left as dropped, and says what has been dropped in the processor's life. It does so once.
+func (d *decouple[T]) giveUp() {
+	if d.givenUp {
+		return
+	}
+	d.givenUp = true
 	for _, it := range d.queue {
 		d.drop(notDelivered, it.count)
 	}
@@ -175,7 +189,19 @@ func (d *decouple[T]) Shutdown(ctx context.Context) error {
 	for reason, count := range d.dropped {
 		d.logger.Warn("Data was dropped", zap.String("items", d.sig.name), zap.Int("count", count), zap.String("reason", reason))
 	}
-	return nil
+}
+
+// giveUpAt gives up at the end of the time that the lifecycle leaves. Receivers are shut down before this processor, and one
+// that takes its time must not have data vanish without a word.
+func (d *decouple[T]) giveUpAt(deadline time.Time) {
+	if d.final != nil || deadline.IsZero() {
+		return
+	}
+	d.final = time.AfterFunc(time.Until(deadline), func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.giveUp()
+	})
 }
 
 // accept takes data over from the pipeline, or says why not. It never waits.
@@ -261,6 +287,9 @@ func (d *decouple[T]) Flush(ctx context.Context) error {
 	// Where the backend was down before, one try may find it back; only a failure that is new is worth holding the
 	// environment for.
 	patient := !d.backoff.failing()
+	if d.lifecycle != nil {
+		d.giveUpAt(d.lifecycle.ShutdownDeadline())
+	}
 	if end, ok := ctx.Deadline(); ok && d.last() {
 		timer := time.AfterFunc(time.Until(end)/2, d.abandon)
 		defer timer.Stop()

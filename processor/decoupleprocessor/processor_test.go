@@ -764,3 +764,22 @@ func TestOverflowPolicies(t *testing.T) {
 		})
 	})
 }
+
+// Receivers are shut down first. When one of them takes all the time there is, what is lost is still said.
+func TestDataIsCountedEvenIfShutdownNeverComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, func(context.Context, int, ptrace.Traces) error { return errUnavailable })
+		s.send(t, "a", "b")
+		s.lifecycle.end(2 * time.Second)
+		_, err := s.flush(t, time.Second)
+		require.ErrorIs(t, err, errKept)
+		require.Empty(t, s.logs.FilterMessage("Data was dropped").All())
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		dropped := s.logs.FilterMessage("Data was dropped").All()
+		require.Len(t, dropped, 1)
+		require.EqualValues(t, 2, dropped[0].ContextMap()["count"])
+		s.stop(t)
+		require.Len(t, s.logs.FilterMessage("Data was dropped").All(), 1, "once")
+	})
+}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/exporter"
@@ -54,7 +53,7 @@ func deliver(t *testing.T, factory exporter.Factory, cfg map[string]any) error {
 	cfg["retry_on_failure"] = map[string]any{"enabled": false}
 	cfg["sending_queue"] = map[string]any{"enabled": false}
 	require.NoError(t, confmap.NewFromStringMap(cfg).Unmarshal(config))
-	e, err := factory.CreateTraces(t.Context(), exportertest.NewNopSettings(factory.Type()), component.Config(config))
+	e, err := factory.CreateTraces(t.Context(), exportertest.NewNopSettings(factory.Type()), config)
 	require.NoError(t, err)
 	require.NoError(t, e.Start(t.Context(), componenttest.NewNopHost()))
 	defer func() { require.NoError(t, e.Shutdown(context.WithoutCancel(t.Context()))) }()

@@ -20,6 +20,8 @@ const (
 	recovers outcome = iota
 	// unharmed: the same collector goes on, and everything that it accepted arrives.
 	unharmed
+	// lasting: the same collector goes on as far as it can. What it accepts arrives, but it may not be able to accept.
+	lasting
 	// over: the environment ends, so there is nothing to recover for.
 	over
 )
@@ -43,7 +45,7 @@ func faults() []fault {
 		{faultyextension.Exit1, "exit 1", recovers},
 		{faultyextension.PortTaken, "port of OTLP/HTTP taken", recovers},
 		{faultyextension.DiskFull, "/tmp full", unharmed},
-		{faultyextension.NoDescriptors, "no file descriptors left", unharmed},
+		{faultyextension.NoDescriptors, "no file descriptors left", lasting},
 		{faultyextension.NextNever, "/next never called", recovers},
 		{faultyextension.NextTwice, "/next called twice", unharmed},
 		{faultyextension.Garbage, "garbage to the Extensions API", unharmed},
@@ -65,7 +67,7 @@ type cell struct {
 
 func (c cell) name() string { return string(c.fault.name) + "/" + string(c.moment) }
 
-// then is what has to follow from the fault at this moment.
+// outcome is what has to follow from the fault at this moment.
 func (c cell) outcome() outcome {
 	switch {
 	case c.moment == faultyextension.Shutdown:
@@ -73,6 +75,9 @@ func (c cell) outcome() outcome {
 	case c.fault.name == faultyextension.PortTaken && c.moment == faultyextension.BeforeRegister:
 		// The collector goes on without the port, and keeps the other ones.
 		return unharmed
+	case c.fault.name == faultyextension.NoDescriptors && c.early():
+		// A collector that cannot start ends, and the next one has descriptors again.
+		return recovers
 	default:
 		return c.then
 	}
@@ -86,15 +91,25 @@ func (c cell) pointless() string {
 	return ""
 }
 
+// early says that the collector has not asked for its first event.
+func (c cell) early() bool {
+	return c.moment == faultyextension.BeforeRegister || c.moment == faultyextension.AfterRegister
+}
+
 // slowStart says that the collector hangs before it asks for its first event. The guard takes that for a slow start for
 // much longer than it waits for a collector that has worked before.
 func (c cell) slowStart() bool {
-	hangs := c.fault.name == faultyextension.Stop || c.fault.name == faultyextension.NextNever
-	return hangs && (c.moment == faultyextension.BeforeRegister || c.moment == faultyextension.AfterRegister)
+	return c.early() && (c.fault.name == faultyextension.Stop || c.fault.name == faultyextension.NextNever)
 }
 
 // takesOTLP says that the port of OTLP/HTTP is the collector's, at least when it has recovered.
 func (c cell) takesOTLP() bool { return c.fault.name != faultyextension.PortTaken }
+
+// takesLines says that the function's lines reach the collector. Lambda takes a subscription to them only during Init:
+// a collector that hangs through all of Init makes none, and one that asks for the next event before has ended Init.
+func (c cell) takesLines() bool {
+	return !c.slowStart() && !(c.early() && c.fault.name == faultyextension.NextTwice)
+}
 
 // matrix returns the cells whose names match, in the order of the table.
 func matrix(match *regexp.Regexp) (cells []cell) {

@@ -45,7 +45,7 @@ func (*faulty) Dependencies() []component.ID {
 }
 
 // Start is after registration and before the receivers.
-func (f *faulty) Start(_ context.Context, host component.Host) error {
+func (f *faulty) Start(ctx context.Context, host component.Host) error {
 	if f.process == nil {
 		return errors.New(EnvDir + " is not set")
 	}
@@ -56,7 +56,7 @@ func (f *faulty) Start(_ context.Context, host component.Host) error {
 	f.trace(Registered, "-")
 	f.leave = lifecycle.Join(f)
 	if f.is(AfterRegister) {
-		f.perform()
+		f.perform(context.WithoutCancel(ctx))
 	}
 	return nil
 }
@@ -78,16 +78,16 @@ func (f *faulty) Ready() error {
 // NotReady implements extensioncapabilities.PipelineWatcher.
 func (*faulty) NotReady() error { return nil }
 
-// Drain claims that there was something, so that a flush which is under way comes back here: NextNever can begin in the
-// middle of one.
-func (f *faulty) Drain(context.Context) (moved bool) { return f.fault == NextNever }
-
-// Flush does not return once NextNever has begun. The lambda extension waits for all participants before it asks for the
-// next event, so one that forgets its context is all it takes.
-func (f *faulty) Flush(context.Context) error {
+// Drain does not return once NextNever has begun. The lambda extension drains one component after the other before it
+// asks for the next event, so one that hangs is all it takes. Until then it claims that there was something, so that a
+// flush which is under way comes back here: NextNever can begin in the middle of one.
+func (f *faulty) Drain(context.Context) (moved bool) {
 	if f.stuck.Load() {
-		f.trace(Done, "a flush does not return")
+		f.trace(Done, "a drain does not return")
 		forever()
 	}
-	return nil
+	return f.fault == NextNever
 }
+
+// Flush has nothing to do.
+func (*faulty) Flush(context.Context) error { return nil }

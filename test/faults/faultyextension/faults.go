@@ -18,13 +18,14 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
 
 // perform does what the fault is. It returns when the collector is to go on.
-func (p *process) perform() {
+func (p *process) perform(ctx context.Context) {
 	p.trace(Begun, string(p.fault))
 	switch p.fault {
 	case Kill:
@@ -57,9 +58,9 @@ func (p *process) perform() {
 		}
 		p.stuck.Store(true)
 	case NextTwice:
-		p.askTwice()
+		p.askTwice(ctx)
 	case Garbage:
-		p.trace(Done, p.sendGarbage())
+		p.trace(Done, p.sendGarbage(ctx))
 	}
 }
 
@@ -111,20 +112,29 @@ func fillDisk() string {
 // fewDescriptors is the limit that is set first, as low as in Lambda, where it is 1024.
 const fewDescriptors = 1024
 
-// openEverything takes all descriptors and keeps them. It returns how that ended.
+// openEverything takes all descriptors, keeps them, and takes those that others give up. It returns how that ended the
+// first time.
 func openEverything() string {
 	limit := syscall.Rlimit{Cur: fewDescriptors, Max: fewDescriptors}
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return err.Error()
 	}
-	for range 2 * fewDescriptors {
-		// Not an os.File, which would be closed when it is not used any more.
-		_, err := syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
-		if err != nil {
-			return err.Error()
+	err := openUntilError()
+	go func() {
+		for ; ; time.Sleep(time.Millisecond) {
+			_ = openUntilError()
+		}
+	}()
+	return err.Error()
+}
+
+func openUntilError() error {
+	for {
+		// Not an os.File, which would be closed when nobody refers to it.
+		if _, err := syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0); err != nil {
+			return err
 		}
 	}
-	return "there are more descriptors than the limit"
 }
 
 const (
@@ -135,13 +145,13 @@ const (
 
 // askTwice asks for the next event besides the lambda extension, on a connection of its own. Before the registration
 // nobody else asks, so it does so twice.
-func (p *process) askTwice() {
+func (p *process) askTwice(ctx context.Context) {
 	client := &http.Client{Transport: &http.Transport{Proxy: nil}}
 	base := "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API")
 	id, times := "", 2
 	if p.moment != BeforeRegister {
 		var err error
-		if id, err = identifier(client, base); err != nil {
+		if id, err = identifier(ctx, client, base); err != nil {
 			p.trace(Done, err.Error())
 			return
 		}
@@ -151,7 +161,7 @@ func (p *process) askTwice() {
 	for range times {
 		sent.Add(1)
 		go func() {
-			p.trace(Done, ask(client, base, id, sent.Done))
+			p.trace(Done, ask(ctx, client, base, id, sent.Done))
 		}()
 	}
 	if p.early() {
@@ -162,8 +172,8 @@ func (p *process) askTwice() {
 }
 
 // identifier is what Lambda knows the extension by. The guard tells everybody who registers.
-func identifier(client *http.Client, base string) (string, error) {
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, base+registerPath,
+func identifier(ctx context.Context, client *http.Client, base string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+registerPath,
 		bytes.NewBufferString(`{"events":["INVOKE","SHUTDOWN"]}`))
 	if err != nil {
 		return "", err
@@ -182,8 +192,8 @@ func identifier(client *http.Client, base string) (string, error) {
 }
 
 // ask waits for an event and returns the answer in words.
-func ask(client *http.Client, base, id string, sent func()) string {
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, base+nextPath, nil)
+func ask(ctx context.Context, client *http.Client, base, id string, sent func()) string {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+nextPath, nil)
 	if err != nil {
 		sent()
 		return err.Error()
@@ -204,11 +214,11 @@ func ask(client *http.Client, base, id string, sent func()) string {
 
 // sendGarbage sends what is no request, what is the beginning of one, and what is too much of one. The beginnings stay
 // as they are, with their connections. It returns how that ended.
-func (p *process) sendGarbage() string {
+func (p *process) sendGarbage(ctx context.Context) string {
 	noise := make([]byte, 64<<10)
 	_, _ = rand.Read(noise)
 	const next = "GET " + nextPath + " HTTP/1.1\r\nHost: x\r\n"
-	answers := ""
+	answers := []string{"answers:"}
 	for _, g := range []struct {
 		text string
 		half bool
@@ -224,17 +234,17 @@ func (p *process) sendGarbage() string {
 		{text: "POST " + registerPath + " HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", half: true},
 		{text: "PUT /2022-07-01/telemetry HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n[", half: true},
 	} {
-		answers += " " + p.send(g.text, g.half)
+		answers = append(answers, p.send(ctx, g.text, g.half))
 	}
-	return "answers:" + answers
+	return strings.Join(answers, " ")
 }
 
 // garbageTime bounds how long garbage travels.
 const garbageTime = time.Second
 
 // send returns the status of the answer, "half" when there can be none, or else what went wrong.
-func (p *process) send(text string, half bool) string {
-	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", os.Getenv("AWS_LAMBDA_RUNTIME_API"))
+func (p *process) send(ctx context.Context, text string, half bool) string {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", os.Getenv("AWS_LAMBDA_RUNTIME_API"))
 	if err != nil {
 		return err.Error()
 	}

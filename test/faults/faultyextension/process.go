@@ -6,6 +6,7 @@
 package faultyextension
 
 import (
+	"context"
 	"math"
 	"net"
 	"os"
@@ -16,8 +17,8 @@ import (
 	"time"
 )
 
-// current is this process, nil where nobody has asked for a fault. It is made before main runs, which is the only way to
-// be earlier than the registration.
+// current is this process, nil where nobody has asked for a fault. It is made before main runs, which is the only way
+// to be earlier than the registration.
 var current = begin()
 
 // process is a collector that is to break.
@@ -55,10 +56,10 @@ func begin() *process {
 	signal.Notify(signals, syscall.SIGUSR1)
 	go func() {
 		<-signals
-		p.perform()
+		p.perform(context.Background())
 	}()
 	if p.is(BeforeRegister) {
-		p.perform()
+		p.perform(context.Background())
 	}
 	return p
 }
