@@ -5,24 +5,36 @@ package lambdaextension
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/flush"
 )
 
 // Config is the configuration of the extension.
 type Config struct {
-	// Flush says how data leaves at the end of an invocation.
+	// Flush says when data leaves.
 	Flush FlushConfig `mapstructure:"flush"`
 
 	// prevent unkeyed literal initialization
 	_ struct{}
 }
 
-// FlushConfig is the configuration of the flush at the end of an invocation.
+// FlushConfig is the configuration of the flushes.
 type FlushConfig struct {
+	// Strategy is `adaptive`, `end`, `periodic` or `continuous`; the names of Datadog's extension are taken as well. The
+	// environment variable OTELCOL_LAMBDA_FLUSH_STRATEGY goes before it. Default adaptive.
+	Strategy string `mapstructure:"strategy"`
+
+	// Interval is the time between two deliveries where the strategy has one. OTELCOL_LAMBDA_FLUSH_INTERVAL goes before
+	// it. Default: 10s, and 1s for continuous.
+	Interval time.Duration `mapstructure:"interval"`
+
 	// Timeout is how long the environment may be held after the function has finished, for its data to be delivered.
-	// The invocation's own deadline bounds it as well. What is not delivered by then stays queued. Default 3s.
+	// The invocation's own deadline bounds it as well. What is not delivered by then stays queued.
+	// OTELCOL_LAMBDA_FLUSH_TIMEOUT goes before it. Default 3s.
 	Timeout time.Duration `mapstructure:"timeout"`
 
 	// prevent unkeyed literal initialization
@@ -31,19 +43,97 @@ type FlushConfig struct {
 
 var _ component.Config = (*Config)(nil)
 
-var errTimeout = errors.New("`timeout` must be positive")
+var (
+	errTimeout  = errors.New("`timeout` must be positive")
+	errInterval = errors.New("`interval` must not be negative; 0 is the strategy's default")
+)
 
 // Validate checks the configuration.
 func (c *FlushConfig) Validate() error {
+	var errs []error
 	if c.Timeout <= 0 {
-		return errTimeout
+		errs = append(errs, errTimeout)
 	}
-	return nil
+	if c.Interval < 0 {
+		errs = append(errs, errInterval)
+	}
+	if _, _, err := flush.ParseStrategy(c.Strategy); err != nil {
+		errs = append(errs, fmt.Errorf("`strategy`: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+// settings are what a valid configuration means. An interval that is given beside the strategy's name, as Datadog has it,
+// counts unless there is another one.
+func (c *FlushConfig) settings() flush.Settings {
+	strategy, interval, _ := flush.ParseStrategy(c.Strategy)
+	if c.Interval > 0 {
+		interval = c.Interval
+	}
+	return flush.Settings{Strategy: strategy, Interval: interval}
+}
+
+// The variables that go before the configuration: a setting that is tried out in production should not take a deployment
+// of the configuration.
+const (
+	envFlushStrategy = "OTELCOL_LAMBDA_FLUSH_STRATEGY"
+	envFlushInterval = "OTELCOL_LAMBDA_FLUSH_INTERVAL"
+	envFlushTimeout  = "OTELCOL_LAMBDA_FLUSH_TIMEOUT"
+)
+
+// override puts the variables in the place of what they are about, and returns what is wrong with those that it leaves out:
+// a mistake in one of them is no reason not to run.
+func (c FlushConfig) override(getenv func(string) string) (FlushConfig, []error) {
+	var errs []error
+	try := func(name string, set func(value string) (FlushConfig, error)) {
+		value := getenv(name)
+		if value == "" {
+			return
+		}
+		changed, err := set(value)
+		if err == nil {
+			err = changed.Validate()
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s is not used: %w", name, err))
+			return
+		}
+		c = changed
+	}
+	try(envFlushStrategy, func(value string) (FlushConfig, error) {
+		changed := c
+		changed.Strategy = value
+		if _, interval, err := flush.ParseStrategy(value); err == nil && interval > 0 {
+			changed.Interval = interval
+		}
+		return changed, nil
+	})
+	try(envFlushInterval, func(value string) (FlushConfig, error) {
+		changed := c
+		var err error
+		changed.Interval, err = parseDuration(value)
+		return changed, err
+	})
+	try(envFlushTimeout, func(value string) (FlushConfig, error) {
+		changed := c
+		var err error
+		changed.Timeout, err = parseDuration(value)
+		return changed, err
+	})
+	return c, errs
+}
+
+func parseDuration(value string) (time.Duration, error) {
+	d, err := time.ParseDuration(value)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a duration such as 500ms or 10s", value)
+	}
+	return d, nil
 }
 
 // defaultFlushTimeout outlasts a slow answer of a backend, and is Lambda's default for a function's whole timeout.
 const defaultFlushTimeout = 3 * time.Second
 
 func createDefaultConfig() component.Config {
-	return &Config{Flush: FlushConfig{Timeout: defaultFlushTimeout}}
+	return &Config{Flush: FlushConfig{Strategy: string(flush.Adaptive), Timeout: defaultFlushTimeout}}
 }

@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/flush"
 )
 
 func TestConfig(t *testing.T) {
@@ -20,12 +22,22 @@ func TestConfig(t *testing.T) {
 
 	for id, test := range map[string]struct {
 		timeout time.Duration
+		flush   flush.Settings
 		err     string
 	}{
-		"lambda":          {timeout: 3 * time.Second},
-		"lambda/patient":  {timeout: 10 * time.Second},
-		"lambda/never":    {err: "flush: `timeout` must be positive"},
-		"lambda/negative": {err: "flush: `timeout` must be positive"},
+		"lambda":         {timeout: 3 * time.Second, flush: flush.Settings{Strategy: flush.Adaptive}},
+		"lambda/patient": {timeout: 10 * time.Second, flush: flush.Settings{Strategy: flush.Adaptive}},
+		"lambda/periodic": {
+			timeout: 3 * time.Second, flush: flush.Settings{Strategy: flush.Periodic, Interval: 30 * time.Second},
+		},
+		"lambda/datadog": {
+			timeout: 3 * time.Second, flush: flush.Settings{Strategy: flush.Continuous, Interval: 5 * time.Second},
+		},
+		"lambda/sometimes": {err: "flush: `strategy`: unknown flush strategy \"sometimes\": it is one of adaptive (or default), " +
+			"periodic (or periodically), continuous (or race, continuously) and end"},
+		"lambda/backwards": {err: "flush: `interval` must not be negative; 0 is the strategy's default"},
+		"lambda/never":     {err: "flush: `timeout` must be positive"},
+		"lambda/negative":  {err: "flush: `timeout` must be positive"},
 	} {
 		t.Run(id, func(t *testing.T) {
 			sub, err := conf.Sub(id)
@@ -38,6 +50,36 @@ func TestConfig(t *testing.T) {
 			}
 			require.NoError(t, confmap.Validate(cfg))
 			require.Equal(t, test.timeout, cfg.(*Config).Flush.Timeout)
+			require.Equal(t, test.flush, cfg.(*Config).Flush.settings())
+		})
+	}
+}
+
+// The variables go before the configuration, and a mistake in one of them costs only that one.
+func TestVariables(t *testing.T) {
+	for name, test := range map[string]struct {
+		env     map[string]string
+		want    flush.Settings
+		timeout time.Duration
+		errs    []string
+	}{
+		"none":     {nil, flush.Settings{Strategy: flush.End, Interval: time.Minute}, time.Second, nil},
+		"all":      {map[string]string{envFlushStrategy: "race", envFlushInterval: "2s", envFlushTimeout: "500ms"}, flush.Settings{Strategy: flush.Continuous, Interval: 2 * time.Second}, 500 * time.Millisecond, nil},
+		"combined": {map[string]string{envFlushStrategy: "periodically,7000"}, flush.Settings{Strategy: flush.Periodic, Interval: 7 * time.Second}, time.Second, nil},
+		"mistakes": {map[string]string{envFlushStrategy: "often", envFlushInterval: "-2s", envFlushTimeout: "1"}, flush.Settings{Strategy: flush.End, Interval: time.Minute}, time.Second, []string{
+			envFlushStrategy + " is not used: `strategy`: unknown", envFlushInterval + " is not used: `interval` must not be negative",
+			envFlushTimeout + " is not used: \"1\" is not a duration such as 500ms",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := FlushConfig{Strategy: "end", Interval: time.Minute, Timeout: time.Second}
+			got, errs := cfg.override(func(name string) string { return test.env[name] })
+			require.Equal(t, test.want, got.settings())
+			require.Equal(t, test.timeout, got.Timeout)
+			require.Len(t, errs, len(test.errs))
+			for i, err := range errs {
+				require.ErrorContains(t, err, test.errs[i])
+			}
 		})
 	}
 }

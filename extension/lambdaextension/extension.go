@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/flush"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 )
 
@@ -35,7 +36,7 @@ const (
 
 // lambdaExtension is the lifecycle of the environment.
 type lambdaExtension struct {
-	cfg      *Config
+	flush    FlushConfig
 	logger   *zap.Logger
 	settings settings
 
@@ -53,7 +54,11 @@ type lambdaExtension struct {
 	// heard says that something has come from the Telemetry API.
 	heard atomic.Bool
 
+	// stopTicking ends the deliveries of an invocation that is over. It belongs to the loop.
+	stopTicking context.CancelFunc
+
 	mu           sync.Mutex
+	history      flush.History
 	registration extensionsapi.Registration
 	schedule     Schedule
 	silent       bool
@@ -67,7 +72,11 @@ var (
 )
 
 func newExtension(logger *zap.Logger, cfg *Config, set settings) *lambdaExtension {
-	return &lambdaExtension{cfg: cfg, logger: logger, settings: set, invocations: newInvocations(),
+	flushConfig, errs := cfg.Flush.override(os.Getenv)
+	for _, err := range errs {
+		logger.Warn("A variable that sets how data is delivered is wrong", zap.Error(err))
+	}
+	return &lambdaExtension{flush: flushConfig, logger: logger, stopTicking: func() {}, settings: set, invocations: newInvocations(),
 		health: health.NewRegistry(time.Now())}
 }
 

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/flush"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/guard/contract"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 )
@@ -70,8 +71,57 @@ func (e *lambdaExtension) deliverContinuously(ctx context.Context) {
 	e.deliverWhatWaited(ctx)
 }
 
+// decide says when the data of an invocation that begins now leaves.
+func (e *lambdaExtension) decide(now time.Time) flush.Plan {
+	settings := e.flush.settings()
+	e.mu.Lock()
+	before := e.history.Mode()
+	plan, history := flush.Decide(settings, e.history, now)
+	e.history = history
+	e.mu.Unlock()
+	if mode := history.Mode(); mode != before && settings.Strategy == flush.Adaptive {
+		e.logger.Debug("The flush strategy follows the traffic", zap.String("strategy", string(mode)))
+	}
+	return plan
+}
+
+// delivers notes that a delivery of everything begins.
+func (e *lambdaExtension) delivers() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.history = e.history.Delivered(time.Now())
+}
+
+// deliverWhileItRuns starts to deliver everything. Nobody waits for it; what is under way when the environment is frozen
+// goes on after the thaw.
+func (e *lambdaExtension) deliverWhileItRuns(ctx context.Context) {
+	e.delivers()
+	e.deliverWhatWaited(ctx)
+}
+
+// tick delivers again and again until the next event. A timer that runs out in a freeze fires after it, together with that
+// event, and at worst brings a delivery forward.
+func (e *lambdaExtension) tick(ctx context.Context, every time.Duration) {
+	ctx, e.stopTicking = context.WithCancel(ctx)
+	e.wg.Go(func() {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				e.delivers()
+				limited, cancel := context.WithTimeout(ctx, e.flush.Timeout)
+				_ = e.participants.flush(limited) // what fails stays queued
+				cancel()
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+}
+
 func (e *lambdaExtension) deliverWhatWaited(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, e.cfg.Flush.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, e.flush.Timeout)
 	e.wg.Go(func() {
 		defer cancel()
 		_ = e.participants.flush(ctx) // what fails stays queued
@@ -98,8 +148,11 @@ func (e *lambdaExtension) follow(ctx context.Context, session *extensionsapi.Ses
 			return err
 		}
 		e.countGuard(event.Guard)
+		e.stopTicking()
 		switch event.Type {
 		case extensionsapi.EventInvoke:
+			// If nobody waited for the end of the last one, it was noted since.
+			e.invocations.end(last)
 			last = event.RequestID
 			e.invoke(ctx, event)
 		case extensionsapi.EventShutdown:
@@ -131,6 +184,17 @@ func (e *lambdaExtension) invoke(ctx context.Context, event extensionsapi.Event)
 	if e.Schedule() == ScheduleContinuous {
 		return
 	}
+	plan := e.decide(time.Now())
+	if plan.Every > 0 {
+		e.tick(ctx, plan.Every)
+	}
+	if !plan.AtEnd {
+		if plan.AtStart {
+			e.deliverWhileItRuns(ctx)
+		}
+		return
+	}
+	defer e.stopTicking()
 	// What the last invocation left behind travels while the handler runs, which costs the function nothing.
 	leave := e.begin(ctx)
 	defer leave()
@@ -152,8 +216,9 @@ func (e *lambdaExtension) invoke(ctx context.Context, event extensionsapi.Event)
 		e.logger.Debug("The invocation was not over shortly before its deadline", zap.String("request_id", event.RequestID))
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, e.cfg.Flush.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, e.flush.Timeout)
 	defer cancel()
+	e.delivers()
 	if err := e.participants.flush(ctx); err != nil {
 		e.logger.Debug("Not everything was delivered at the end of the invocation",
 			zap.String("request_id", event.RequestID), zap.Error(err))

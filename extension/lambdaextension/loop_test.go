@@ -5,6 +5,8 @@ package lambdaextension
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,7 +31,14 @@ func untilDone(ctx context.Context) error {
 // scheduled returns an extension that is told when invocations are over, as it is after Start on Lambda.
 func scheduled(t *testing.T) *lambdaExtension {
 	t.Helper()
-	e := newExtension(zap.NewNop(), createDefaultConfig().(*Config), settings{})
+	return scheduledAs(t, "end")
+}
+
+func scheduledAs(t *testing.T, strategy string) *lambdaExtension {
+	t.Helper()
+	cfg := createDefaultConfig().(*Config)
+	cfg.Flush.Strategy = strategy
+	e := newExtension(zap.NewNop(), cfg, settings{})
 	e.running = t.Context()
 	e.schedule = ScheduleFlush
 	e.heard.Store(true)
@@ -405,5 +414,72 @@ func TestStartWaitsForTheRegistrationInBounds(t *testing.T) {
 		require.NoError(t, e.Ready())
 		require.NoError(t, e.Shutdown(t.Context()), "nor does the wait that goes on hold the shutdown")
 		require.Equal(t, registrationWait, time.Since(start))
+	})
+}
+
+// Where invocations are frequent nobody waits for their end: what they left leaves with a later one, beside its handler.
+func TestPeriodicHoldsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := scheduledAs(t, "periodic")
+		ctx, cancel := context.WithCancel(t.Context())
+		var log recorder
+		e.Join(&fakeParticipant{name: "decouple", log: &log})
+		for n := range 21 {
+			start := time.Now()
+			e.invoke(ctx, invokeEvent(strconv.Itoa(n), time.Minute))
+			require.Zero(t, time.Since(start), "nothing is waited for")
+			synctest.Wait()
+			time.Sleep(time.Second)
+			e.stopTicking()
+		}
+		// In the second invocation, and ten seconds later.
+		require.Len(t, log.all(), len([]string{"drain", "flush"})*2)
+		cancel()
+		e.wg.Wait()
+	})
+}
+
+// An invocation that takes long does not sit on its data, whatever the strategy is, except `end`.
+func TestLongInvocationDeliversWhileItRuns(t *testing.T) {
+	for strategy, want := range map[string]int{"periodic": 3, "continuous": 36, "adaptive": 3, "end": 0} {
+		t.Run(strategy, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := scheduledAs(t, strategy)
+				var log recorder
+				e.Join(&fakeParticipant{name: "decouple", log: &log})
+				ctx, cancel := context.WithCancel(t.Context())
+				go e.invoke(ctx, invokeEvent("1", time.Hour))
+				time.Sleep(35*time.Second + time.Millisecond)
+				synctest.Wait()
+				drains := 0
+				for _, call := range log.all() {
+					if strings.HasPrefix(call, "drain") {
+						drains++
+					}
+				}
+				require.Equal(t, want, drains)
+				cancel()
+				e.stopTicking()
+				synctest.Wait()
+				e.wg.Wait()
+			})
+		})
+	}
+}
+
+// A component that does not notice the end of its flush must not hold the environment.
+func TestDeafParticipant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p participants
+		release := make(chan struct{})
+		p.join(&fakeParticipant{flush: func(context.Context) error { <-release; return nil }})
+		p.join(&fakeParticipant{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		require.ErrorIs(t, p.flush(ctx), errDeaf)
+		require.Equal(t, time.Second+flushGrace, time.Since(start))
+		close(release)
+		synctest.Wait()
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 )
 
 // maxRounds bounds how often one flush visits the participants. Two rounds serve a chain of pipelines joined by
@@ -67,11 +68,29 @@ func drain(ctx context.Context, members []*participant) (moved bool) {
 }
 
 func deliver(ctx context.Context, members []*participant) error {
-	errs := make([]error, len(members))
-	var wg sync.WaitGroup
-	for i, m := range members {
-		wg.Go(func() { errs[i] = m.Flush(ctx) })
+	errs := make(chan error, len(members))
+	for _, m := range members {
+		go func() { errs <- m.Flush(ctx) }()
 	}
-	wg.Wait()
-	return errors.Join(errs...)
+	var failed []error
+	over := ctx.Done()
+	var overdue <-chan time.Time
+	for left := len(members); left > 0; {
+		select {
+		case err := <-errs:
+			failed = append(failed, err)
+			left--
+		case <-over:
+			over, overdue = nil, time.After(flushGrace)
+		case <-overdue:
+			return errors.Join(append(failed, errDeaf)...)
+		}
+	}
+	return errors.Join(failed...)
 }
+
+// flushGrace is how long a component may take to notice that a flush is over. One that does not notice must not hold the
+// environment.
+const flushGrace = 50 * time.Millisecond
+
+var errDeaf = errors.New("a component has not returned from its flush in time")

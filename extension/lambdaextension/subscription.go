@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/otelcol-lambda/otelcol-lambda/internal/flush"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
 )
 
@@ -102,6 +103,9 @@ func (s *subscription) deliver(ctx context.Context, events []telemetryapi.Event)
 // subscribe opens the listener and makes the subscription. On error no events will come.
 func (e *lambdaExtension) subscribe(ctx context.Context, runtimeAPI, extensionID string) error {
 	streams, port := e.subscription.wants(e.logger)
+	if streams = e.needed(streams); len(streams) == 0 {
+		return nil
+	}
 	settings := telemetryapi.ListenerSettings{Port: port, Handle: e.handle, Logger: e.logger}
 	if e.settings.listen != nil {
 		var err error
@@ -131,6 +135,20 @@ func (e *lambdaExtension) subscribe(ctx context.Context, runtimeAPI, extensionID
 	e.logger.Debug("Subscribed to the Telemetry API",
 		zap.String("uri", listener.URI()), zap.String("streams", fmt.Sprint(streams)))
 	return nil
+}
+
+// needed leaves out what nobody uses: without a component that wants events, they tell when an invocation is over, which
+// is of no interest to a strategy that never waits for that.
+func (e *lambdaExtension) needed(streams []telemetryapi.Stream) []telemetryapi.Stream {
+	e.subscription.mu.Lock()
+	defer e.subscription.mu.Unlock()
+	switch e.flush.settings().Strategy {
+	case flush.Periodic, flush.Continuous:
+		if len(e.subscription.subscribers) == 0 {
+			return nil
+		}
+	}
+	return streams
 }
 
 // handle takes one delivery of the Telemetry API. An invocation counts as finished only after everything that came
