@@ -6,6 +6,8 @@ package lambdaextension
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -17,6 +19,9 @@ import (
 type Config struct {
 	// Flush says when data leaves.
 	Flush FlushConfig `mapstructure:"flush"`
+
+	// Spool is where data waits for the next process when the environment is reset.
+	Spool SpoolConfig `mapstructure:"spool"`
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -41,9 +46,45 @@ type FlushConfig struct {
 	_ struct{}
 }
 
+// SpoolConfig is the configuration of the spool. Lambda resets an environment when a function times out or crashes: all
+// processes end, new ones begin with the next invocation, and /tmp stays.
+type SpoolConfig struct {
+	// Enabled is true by default.
+	Enabled bool `mapstructure:"enabled"`
+
+	// Directory is the folder of the spool and of nothing else. Default: otelcol-lambda/spool below TMPDIR or /tmp.
+	Directory string `mapstructure:"directory"`
+
+	// MaxBytes bounds the files, which share the function's /tmp. When they would be more, the oldest are dropped and
+	// counted. Default 32 MiB.
+	MaxBytes int `mapstructure:"max_bytes"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// Validate checks the configuration.
+func (c *SpoolConfig) Validate() error {
+	if c.Enabled && c.MaxBytes <= 0 {
+		return errMaxBytes
+	}
+	return nil
+}
+
+func (c *SpoolConfig) directory() string {
+	if c.Directory != "" {
+		return c.Directory
+	}
+	return filepath.Join(os.TempDir(), "otelcol-lambda", "spool")
+}
+
+// defaultSpoolBytes is a sixteenth of the smallest /tmp that Lambda gives.
+const defaultSpoolBytes = 32 << 20
+
 var _ component.Config = (*Config)(nil)
 
 var (
+	errMaxBytes = errors.New("`max_bytes` must be positive")
 	errTimeout  = errors.New("`timeout` must be positive")
 	errInterval = errors.New("`interval` must not be negative; 0 is the strategy's default")
 )
@@ -135,5 +176,8 @@ func parseDuration(value string) (time.Duration, error) {
 const defaultFlushTimeout = 3 * time.Second
 
 func createDefaultConfig() component.Config {
-	return &Config{Flush: FlushConfig{Strategy: string(flush.Adaptive), Timeout: defaultFlushTimeout}}
+	return &Config{
+		Flush: FlushConfig{Strategy: string(flush.Adaptive), Timeout: defaultFlushTimeout},
+		Spool: SpoolConfig{Enabled: true, MaxBytes: defaultSpoolBytes},
+	}
 }

@@ -36,6 +36,7 @@ func TestConfig(t *testing.T) {
 		"lambda/sometimes": {err: "flush: `strategy`: unknown flush strategy \"sometimes\": it is one of adaptive (or default), " +
 			"periodic (or periodically), continuous (or race, continuously) and end"},
 		"lambda/backwards": {err: "flush: `interval` must not be negative; 0 is the strategy's default"},
+		"lambda/tiny":      {err: "spool: `max_bytes` must be positive"},
 		"lambda/never":     {err: "flush: `timeout` must be positive"},
 		"lambda/negative":  {err: "flush: `timeout` must be positive"},
 	} {
@@ -93,4 +94,5 @@ func TestConfigUnknownKey(t *testing.T) {
 func TestConfigStruct(t *testing.T) {
 	require.NoError(t, componenttest.CheckConfigStruct(NewFactory().CreateDefaultConfig()))
 	require.NoError(t, componenttest.CheckConfigStruct(FlushConfig{}))
+	require.NoError(t, componenttest.CheckConfigStruct(SpoolConfig{}))
 }

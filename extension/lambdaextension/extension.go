@@ -20,6 +20,7 @@ import (
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/flush"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/spool"
 )
 
 const (
@@ -44,6 +45,7 @@ type lambdaExtension struct {
 	subscription subscription
 	invocations  *invocations
 	health       *health.Registry
+	disk         disk
 	own          *extensionsapi.Pending // the registration, if it is nobody else's
 
 	// running is the context of everything that outlives Start.
@@ -76,7 +78,8 @@ func newExtension(logger *zap.Logger, cfg *Config, set settings) *lambdaExtensio
 	for _, err := range errs {
 		logger.Warn("A variable that sets how data is delivered is wrong", zap.Error(err))
 	}
-	return &lambdaExtension{flush: flushConfig, logger: logger, stopTicking: func() {}, settings: set, invocations: newInvocations(),
+	return &lambdaExtension{flush: flushConfig, logger: logger, stopTicking: func() {},
+		disk: disk{cfg: cfg.Spool, logger: logger}, settings: set, invocations: newInvocations(),
 		health: health.NewRegistry(time.Now())}
 }
 
@@ -128,6 +131,8 @@ func (*lambdaExtension) NotReady() error { return nil }
 
 // Shutdown ends the loop. A pending call for the next event stays open where somebody else keeps the session.
 func (e *lambdaExtension) Shutdown(context.Context) error {
+	// Extensions are shut down last: whoever had something for the spool has written it.
+	defer e.disk.close()
 	if e.cancel != nil {
 		e.cancel()
 	}
@@ -168,6 +173,12 @@ func (e *lambdaExtension) Registration() extensionsapi.Registration {
 
 // Health implements Lifecycle.
 func (e *lambdaExtension) Health() *health.Registry { return e.health }
+
+// ReserveSpool implements Lifecycle.
+func (e *lambdaExtension) ReserveSpool(name string) (give func()) { return e.disk.reserve(name) }
+
+// Spool implements Lifecycle.
+func (e *lambdaExtension) Spool(name string) (s *spool.Spool, lasting bool) { return e.disk.of(name) }
 
 // Schedule implements Lifecycle.
 func (e *lambdaExtension) Schedule() Schedule {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/spool"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
 )
 
@@ -32,6 +33,14 @@ type Lifecycle interface {
 
 	// Health is where a component counts what happens to it that users should know of, such as data it has to drop.
 	Health() *health.Registry
+
+	// ReserveSpool announces that a component keeps data in the spool under a name, until give is called.
+	ReserveSpool(name string) (give func())
+
+	// Spool keeps what could not be delivered for the next process of the environment. It is nil where there is none:
+	// outside Lambda, switched off, as long as there was no need for it, or if the name is reserved more than once.
+	// lasting says that another process will follow in the environment, so that what is put there now has a future.
+	Spool(name string) (s *spool.Spool, lasting bool)
 
 	// Schedule says when data leaves. It changes from ScheduleFlush to ScheduleContinuous when there turns out to be no
 	// Telemetry API, and back if its events come after all.

@@ -57,6 +57,9 @@ func (e *lambdaExtension) run(ctx context.Context) {
 		explainRefusal(e.logger, err)
 		e.deliverContinuously(ctx)
 	}
+	if e.disk.resume() {
+		e.deliverWhatWaited(ctx)
+	}
 	if err := e.follow(ctx, session); err != nil && ctx.Err() == nil {
 		e.logger.Error("Lambda's Extensions API is gone; the collector stops", zap.Error(err))
 		e.shutdown(ctx, extensionsapi.Event{}, "")
@@ -280,6 +283,7 @@ func (e *lambdaExtension) shutdown(ctx context.Context, event extensionsapi.Even
 	e.mu.Unlock()
 	e.logger.Debug("The environment ends", zap.String("reason", event.Reason()), zap.Duration("time_left", left))
 
+	e.disk.prepare(event.Reason())
 	ctx, cancel := context.WithDeadline(ctx, now.Add(left*3/4))
 	defer cancel()
 	e.awaitLastEvents(ctx, lastRequestID)

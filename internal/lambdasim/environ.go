@@ -17,7 +17,9 @@ import (
 
 // extensionEnv is the environment of an extension. It has nothing of ours but the search path: a layer must not come to
 // depend on the machine of the developer.
-func (o Options) extensionEnv(runtimeAPI string) []string {
+//
+// TMPDIR, which Lambda does not set, stands for /tmp: each environment has one of its own, which resets leave as it is.
+func (o Options) extensionEnv(runtimeAPI, tempDir string) []string {
 	env := map[string]string{
 		"AWS_REGION":                      o.Region,
 		"AWS_DEFAULT_REGION":              o.Region,
@@ -27,6 +29,7 @@ func (o Options) extensionEnv(runtimeAPI string) []string {
 		"AWS_LAMBDA_INITIALIZATION_TYPE":  initTypeOnDemand,
 		"AWS_LAMBDA_RUNTIME_API":          runtimeAPI,
 		"HOME":                            os.TempDir(),
+		"TMPDIR":                          tempDir,
 		"LANG":                            "en_US.UTF-8",
 		"PATH":                            os.Getenv("PATH"),
 		"TZ":                              ":UTC",
@@ -49,8 +52,8 @@ func (o Options) extensionEnv(runtimeAPI string) []string {
 }
 
 // functionEnv has what extensions do not get besides.
-func (o Options) functionEnv(runtimeAPI, taskRoot, instance string) []string {
-	return append(o.extensionEnv(runtimeAPI),
+func (o Options) functionEnv(runtimeAPI, tempDir, taskRoot, instance string) []string {
+	return append(o.extensionEnv(runtimeAPI, tempDir),
 		"_HANDLER="+o.Handler,
 		"LAMBDA_TASK_ROOT="+taskRoot,
 		"LAMBDA_RUNTIME_DIR=/var/runtime",

@@ -11,6 +11,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -63,6 +64,7 @@ type Environment struct {
 	server   *http.Server
 	spawner  *spawner
 	freezer  freezer
+	tempDir  string // the environment's /tmp
 
 	mu sync.Mutex
 	// changed is closed and replaced whenever something happens that a phase may wait for.
@@ -225,6 +227,10 @@ func (e *Environment) Close() error {
 		e.server = nil
 	}
 	e.background.Wait()
+	if e.tempDir != "" {
+		errs = append(errs, os.RemoveAll(e.tempDir))
+		e.tempDir = ""
+	}
 	e.deliveries.CloseIdleConnections()
 	return errors.Join(errs...)
 }
@@ -289,7 +295,11 @@ func (e *Environment) open() error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("cannot serve the APIs: %w", err), f.close())
 	}
-	e.freezer, e.listener = f, listener
+	tempDir, err := os.MkdirTemp("", "lambdasim-tmp-")
+	if err != nil {
+		return errors.Join(err, f.close(), listener.Close())
+	}
+	e.freezer, e.listener, e.tempDir = f, listener, tempDir
 	e.mu.Lock()
 	e.report.FreezeMode = f.name()
 	e.mu.Unlock()

@@ -252,7 +252,7 @@ func (e *Environment) launchExtension(gen *generation, x *extension) error {
 		argv: []string{filepath.Join(e.opts.LayerDir, "extensions", x.name)},
 		// Lambda does not document the working directory, so there must be nothing useful in it.
 		dir:  string(filepath.Separator),
-		env:  e.opts.extensionEnv(e.listener.Addr().String()),
+		env:  e.opts.extensionEnv(e.listener.Addr().String(), e.tempDir),
 		emit: e.lineSink(gen, "extension "+x.name, telemetryapi.StreamExtension),
 	}
 	p, err := c.start(e.spawner, e.freezer, func(p *process) {
@@ -312,7 +312,7 @@ func (e *Environment) startFunction(gen *generation) (*process, error) {
 		dir:  cmp.Or(e.opts.FunctionDir, filepath.Dir(program)),
 		emit: e.lineSink(gen, "function", telemetryapi.StreamFunction),
 	}
-	c.env = e.opts.functionEnv(e.listener.Addr().String(), c.dir, e.instance)
+	c.env = e.opts.functionEnv(e.listener.Addr().String(), e.tempDir, c.dir, e.instance)
 	return c.start(e.spawner, e.freezer, func(p *process) {
 		e.mu.Lock()
 		defer e.mu.Unlock()

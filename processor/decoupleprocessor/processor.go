@@ -16,6 +16,7 @@ import (
 
 	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/spool"
 )
 
 const (
@@ -52,6 +53,8 @@ type item[T any] struct {
 	data  T
 	count int
 	bytes int
+	// entry is the file of data that came from disk, nil for other data.
+	entry *spool.Entry
 }
 
 // decouple is the queue of one pipeline and what sends from it.
@@ -59,6 +62,7 @@ type decouple[T any] struct {
 	cfg    *Config
 	sig    signal[T]
 	logger *zap.Logger
+	name   string // of the pipeline's spooled data
 
 	lifecycle lambdaextension.Lifecycle // nil outside a collector with the lambda extension
 	leave     func()
@@ -70,7 +74,7 @@ type decouple[T any] struct {
 	mu      sync.Mutex
 	queue   []item[T]
 	bytes   int // in queue and in flight
-	flights map[int]flight
+	flights map[int]flight[T]
 	takeoff int // the next flight's number
 	flushes int // how many Flush calls wait
 	backoff backoff
@@ -85,8 +89,8 @@ type decouple[T any] struct {
 }
 
 // flight is a delivery under way.
-type flight struct {
-	count  int
+type flight[T any] struct {
+	item   item[T]
 	cancel context.CancelFunc
 	// overdue is set when a flush stopped waiting for it.
 	overdue bool
@@ -97,7 +101,8 @@ func newDecouple[T any](set processor.Settings, cfg *Config, sig signal[T]) *dec
 		cfg:     cfg,
 		sig:     sig,
 		logger:  set.Logger,
-		flights: map[int]flight{},
+		name:    sig.kind + "/" + set.ID.String(),
+		flights: map[int]flight[T]{},
 		dropped: map[string]int{},
 		changed: make(chan struct{}),
 	}
@@ -127,7 +132,8 @@ func (d *decouple[T]) Start(_ context.Context, host component.Host) error {
 	}
 	d.mu.Unlock()
 	if ok {
-		d.leave = lifecycle.Join(d)
+		leave, give := lifecycle.Join(d), lifecycle.ReserveSpool(d.name)
+		d.leave = func() { leave(); give() }
 	}
 	return nil
 }
@@ -143,7 +149,7 @@ func (d *decouple[T]) Shutdown(ctx context.Context) error {
 	d.stopped = true
 	d.mu.Unlock()
 	if d.leave != nil {
-		d.leave()
+		defer d.leave()
 	}
 
 	deadline := time.Now().Add(shutdownTimeout)
@@ -179,11 +185,22 @@ func (d *decouple[T]) giveUp() {
 		return
 	}
 	d.givenUp = true
-	for _, it := range d.queue {
-		d.drop(notDelivered, it.count)
-	}
+	left := d.queue
 	for _, f := range d.flights {
-		d.drop(notDelivered, f.count)
+		left = append(left, f.item)
+	}
+	saved := 0
+	for _, it := range left {
+		if d.save(it) {
+			saved += it.count
+		} else {
+			d.drop(notDelivered, it.count)
+		}
+	}
+	d.abandonDisk()
+	if saved > 0 {
+		d.logger.Info("Data is kept on disk for the next process of this environment",
+			zap.String("items", d.sig.name), zap.Int("count", saved))
 	}
 	d.queue, d.bytes = nil, 0
 	for reason, count := range d.dropped {
@@ -266,6 +283,7 @@ func (d *decouple[T]) makeRoom(bytes int) bool {
 	}
 	for len(d.queue) > 0 && !d.fits(bytes) {
 		d.drop(queueFull, d.queue[0].count)
+		d.discard(d.queue[0].entry)
 		d.bytes -= d.queue[0].bytes
 		d.queue[0] = item[T]{} // what is dropped must not stay in memory
 		d.queue = d.queue[1:]
@@ -287,6 +305,7 @@ func (d *decouple[T]) Flush(ctx context.Context) error {
 	// Where the backend was down before, one try may find it back; only a failure that is new is worth holding the
 	// environment for.
 	patient := !d.backoff.failing()
+	d.load()
 	if d.lifecycle != nil {
 		d.giveUpAt(d.lifecycle.ShutdownDeadline())
 	}
@@ -414,7 +433,7 @@ func (d *decouple[T]) dispatch() {
 		n := d.takeoff
 		d.takeoff++
 		ctx, cancel := context.WithTimeout(d.sending, d.cfg.Timeout)
-		d.flights[n] = flight{count: it.count, cancel: cancel}
+		d.flights[n] = flight[T]{item: it, cancel: cancel}
 		go d.send(ctx, n, it)
 	}
 }
@@ -423,7 +442,8 @@ func (d *decouple[T]) dispatch() {
 func (d *decouple[T]) take() item[T] {
 	it := d.queue[0]
 	i := 1
-	for ; i < len(d.queue) && it.bytes+d.queue[i].bytes <= d.cfg.MaxRequestBytes; i++ {
+	// What has a file of its own travels alone, so that its fate is the file's.
+	for ; i < len(d.queue) && it.entry == nil && d.queue[i].entry == nil && it.bytes+d.queue[i].bytes <= d.cfg.MaxRequestBytes; i++ {
 		d.sig.merge(it.data, d.queue[i].data)
 		it.count += d.queue[i].count
 		it.bytes += d.queue[i].bytes
@@ -444,12 +464,14 @@ func (d *decouple[T]) send(ctx context.Context, n int, it item[T]) {
 	switch {
 	case err == nil:
 		d.bytes -= it.bytes
+		d.discard(it.entry)
 		if d.backoff.failing() {
 			d.logger.Info("The backend takes data again", zap.String("items", d.sig.name))
 		}
 		d.backoff.succeed()
 	case permanent(err):
 		d.bytes -= it.bytes
+		d.discard(it.entry)
 		d.drop(refused, it.count)
 		d.logger.Error("The backend refused data for good; it is dropped",
 			zap.String("items", d.sig.name), zap.Int("count", it.count), zap.Error(err))
@@ -476,7 +498,7 @@ func (d *decouple[T]) remains(it item[T], err error) item[T] {
 	if !ok {
 		return it
 	}
-	return item[T]{data: part, count: d.sig.count(part), bytes: d.sig.bytes(part)}
+	return item[T]{data: part, count: d.sig.count(part), bytes: d.sig.bytes(part), entry: it.entry}
 }
 
 // setBack postpones the next try after a failure.

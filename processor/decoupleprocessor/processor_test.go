@@ -32,6 +32,7 @@ import (
 	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/spool"
 )
 
 var errUnavailable = errors.New("503")
@@ -44,6 +45,8 @@ type fakeLifecycle struct {
 	deadline time.Time
 	joined   []lambdaextension.Participant
 	health   *health.Registry
+	spool    *spool.Spool
+	lasting  bool
 }
 
 func (f *fakeLifecycle) Join(p lambdaextension.Participant) func() {
@@ -63,6 +66,14 @@ func (f *fakeLifecycle) Health() *health.Registry {
 		f.health = health.NewRegistry(time.Now())
 	}
 	return f.health
+}
+
+func (*fakeLifecycle) ReserveSpool(string) func() { return func() {} }
+
+func (f *fakeLifecycle) Spool(string) (*spool.Spool, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.spool, f.lasting
 }
 
 func (f *fakeLifecycle) Schedule() lambdaextension.Schedule {

@@ -25,12 +25,16 @@ type signal[T any] struct {
 	merge func(dst, src T)
 	// deliver hands data to the exporters.
 	deliver func(context.Context, T) error
+	// marshal and unmarshal are for what is written to disk, as OTLP protobuf.
+	marshal   func(T) ([]byte, error)
+	unmarshal func([]byte) (T, error)
 	// failed returns the part of the data that an error of deliver is about, when it says so.
 	failed func(error) (T, bool)
 }
 
 func traces(next consumer.Traces) signal[ptrace.Traces] {
 	var sizer ptrace.ProtoMarshaler
+	var decoder ptrace.ProtoUnmarshaler
 	return signal[ptrace.Traces]{
 		name:    "spans",
 		kind:    "traces",
@@ -38,6 +42,9 @@ func traces(next consumer.Traces) signal[ptrace.Traces] {
 		bytes:   sizer.TracesSize,
 		merge:   func(dst, src ptrace.Traces) { src.ResourceSpans().MoveAndAppendTo(dst.ResourceSpans()) },
 		deliver: next.ConsumeTraces,
+
+		marshal:   sizer.MarshalTraces,
+		unmarshal: decoder.UnmarshalTraces,
 		failed: func(err error) (ptrace.Traces, bool) {
 			part, ok := errors.AsType[consumererror.Traces](err)
 			if !ok {
@@ -50,6 +57,7 @@ func traces(next consumer.Traces) signal[ptrace.Traces] {
 
 func metrics(next consumer.Metrics) signal[pmetric.Metrics] {
 	var sizer pmetric.ProtoMarshaler
+	var decoder pmetric.ProtoUnmarshaler
 	return signal[pmetric.Metrics]{
 		name:    "metric points",
 		kind:    "metrics",
@@ -57,6 +65,9 @@ func metrics(next consumer.Metrics) signal[pmetric.Metrics] {
 		bytes:   sizer.MetricsSize,
 		merge:   func(dst, src pmetric.Metrics) { src.ResourceMetrics().MoveAndAppendTo(dst.ResourceMetrics()) },
 		deliver: next.ConsumeMetrics,
+
+		marshal:   sizer.MarshalMetrics,
+		unmarshal: decoder.UnmarshalMetrics,
 		failed: func(err error) (pmetric.Metrics, bool) {
 			part, ok := errors.AsType[consumererror.Metrics](err)
 			if !ok {
@@ -69,6 +80,7 @@ func metrics(next consumer.Metrics) signal[pmetric.Metrics] {
 
 func logs(next consumer.Logs) signal[plog.Logs] {
 	var sizer plog.ProtoMarshaler
+	var decoder plog.ProtoUnmarshaler
 	return signal[plog.Logs]{
 		name:    "log records",
 		kind:    "logs",
@@ -76,6 +88,9 @@ func logs(next consumer.Logs) signal[plog.Logs] {
 		bytes:   sizer.LogsSize,
 		merge:   func(dst, src plog.Logs) { src.ResourceLogs().MoveAndAppendTo(dst.ResourceLogs()) },
 		deliver: next.ConsumeLogs,
+
+		marshal:   sizer.MarshalLogs,
+		unmarshal: decoder.UnmarshalLogs,
 		failed: func(err error) (plog.Logs, bool) {
 			part, ok := errors.AsType[consumererror.Logs](err)
 			if !ok {

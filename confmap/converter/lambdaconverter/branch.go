@@ -6,6 +6,7 @@ package lambdaconverter
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 )
@@ -54,6 +55,40 @@ func branchOut(d *document) {
 		d.did("the pipeline has several exporters: each gets a branch with a queue of its own, so that one that is down "+
 			"neither delays the others nor has them get data twice",
 			[]zap.Field{keyField("service", "pipelines", p.name, "exporters"), zap.Strings("exporters", branched)}, edits...)
+	}
+}
+
+// nameDecouples gives each pipeline of a signal a decouple processor of another name. The name is all that the processor
+// knows of its pipeline, and what it leaves on disk for the next process must not end up in another one.
+func nameDecouples(d *document) {
+	used := map[string]bool{}
+	for _, p := range d.pipelines("traces", "metrics", "logs") {
+		last := lastIndexFunc(p.processors, isDecouple)
+		if last < 0 || canonical(p.processors[last]) == discardID {
+			continue
+		}
+		id := canonical(p.processors[last])
+		if !used[p.signal+" "+id] {
+			used[p.signal+" "+id] = true
+			continue
+		}
+		_, name, _ := strings.Cut(canonical(p.name), "/")
+		own := decoupleType + "/" + strings.TrimPrefix(id, decoupleType+"/") + "_of_" + name
+		if id == decoupleType {
+			own = decoupleType + "/of_" + name
+		}
+		key, defined := d.key("processors", id)
+		cfg, ok := d.section("processors", key)
+		if _, taken := d.key("processors", own); !ok || !defined || taken || used[p.signal+" "+own] {
+			continue
+		}
+		used[p.signal+" "+own] = true
+		processors := slices.Clone(p.processors)
+		processors[last] = own
+		d.did("the pipeline gets a decouple processor of its own name, so that what it leaves on disk is not another's",
+			[]zap.Field{keyField("service", "pipelines", p.name, "processors"), zap.String("decouple", own)},
+			set(maps.Clone(cfg), "processors", own),
+			set(anyList(processors), "service", "pipelines", p.name, "processors"))
 	}
 }
 

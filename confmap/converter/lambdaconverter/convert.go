@@ -28,6 +28,7 @@ func convert(root map[string]any, lookup lookupEnv) []Change {
 	discarding, reason := removeExportersWithoutEndpoint(d, lookup)
 	addDecouple(d, discarding, reason)
 	branchOut(d)
+	nameDecouples(d)
 	for _, id := range d.ids("exporters") {
 		disableQueue(d, id)
 		disableRetry(d, id)
