@@ -28,6 +28,19 @@ func summarise(samples []float64) summary {
 	}
 }
 
+// tail is a distribution of which the worst matters.
+type tail struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
+}
+
+// tailOf expects at least one sample.
+func tailOf(samples []float64) tail {
+	sorted := slices.Sorted(slices.Values(samples))
+	return tail{P50: quantile(sorted, 0.5), P99: quantile(sorted, 0.99), Max: sorted[len(sorted)-1]}
+}
+
 // quantile interpolates between the two samples that q, from 0 to 1, falls between. The samples must be sorted.
 func quantile(sorted []float64, q float64) float64 {
 	position := q * float64(len(sorted)-1)
