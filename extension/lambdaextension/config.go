@@ -33,6 +33,11 @@ type FlushConfig struct {
 	// environment variable OTELCOL_LAMBDA_FLUSH_STRATEGY goes before it. Default adaptive.
 	Strategy string `mapstructure:"strategy"`
 
+	// WaitFor is what tells that an invocation is over: `runtime_done`, which Lambda sends up to 25 ms later; `root_span`,
+	// the function's own span (SERVER, with faas.invocation_id) or runtime_done, whichever is first; `auto`, the default,
+	// is root_span where the pipelines carry nothing but traces from the function, so that nothing is left behind.
+	WaitFor string `mapstructure:"wait_for"`
+
 	// Interval is the time between two deliveries where the strategy has one. OTELCOL_LAMBDA_FLUSH_INTERVAL goes before
 	// it. Default: 10s, and 1s for continuous.
 	Interval time.Duration `mapstructure:"interval"`
@@ -97,6 +102,11 @@ func (c *FlushConfig) Validate() error {
 	}
 	if c.Interval < 0 {
 		errs = append(errs, errInterval)
+	}
+	switch c.WaitFor {
+	case waitForAuto, waitForRuntimeDone, waitForRootSpan:
+	default:
+		errs = append(errs, fmt.Errorf("`wait_for` must be `auto`, `runtime_done` or `root_span`; it is %q", c.WaitFor))
 	}
 	if _, _, err := flush.ParseStrategy(c.Strategy); err != nil {
 		errs = append(errs, fmt.Errorf("`strategy`: %w", err))
@@ -177,7 +187,7 @@ const defaultFlushTimeout = 3 * time.Second
 
 func createDefaultConfig() component.Config {
 	return &Config{
-		Flush: FlushConfig{Strategy: string(flush.Adaptive), Timeout: defaultFlushTimeout},
+		Flush: FlushConfig{Strategy: string(flush.Adaptive), WaitFor: waitForAuto, Timeout: defaultFlushTimeout},
 		Spool: SpoolConfig{Enabled: true, MaxBytes: defaultSpoolBytes},
 	}
 }

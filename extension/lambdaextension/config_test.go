@@ -36,6 +36,7 @@ func TestConfig(t *testing.T) {
 		"lambda/sometimes": {err: "flush: `strategy`: unknown flush strategy \"sometimes\": it is one of adaptive (or default), " +
 			"periodic (or periodically), continuous (or race, continuously) and end"},
 		"lambda/backwards": {err: "flush: `interval` must not be negative; 0 is the strategy's default"},
+		"lambda/other":     {err: "flush: `wait_for` must be `auto`, `runtime_done` or `root_span`; it is \"luck\""},
 		"lambda/tiny":      {err: "spool: `max_bytes` must be positive"},
 		"lambda/never":     {err: "flush: `timeout` must be positive"},
 		"lambda/negative":  {err: "flush: `timeout` must be positive"},
@@ -73,7 +74,7 @@ func TestVariables(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := FlushConfig{Strategy: "end", Interval: time.Minute, Timeout: time.Second}
+			cfg := FlushConfig{Strategy: "end", WaitFor: waitForAuto, Interval: time.Minute, Timeout: time.Second}
 			got, errs := cfg.override(func(name string) string { return test.env[name] })
 			require.Equal(t, test.want, got.settings())
 			require.Equal(t, test.timeout, got.Timeout)

@@ -55,6 +55,8 @@ type lambdaExtension struct {
 
 	// heard says that something has come from the Telemetry API.
 	heard atomic.Bool
+	// rootSpans says that the function's own span ends the wait for an invocation, as platform.runtimeDone does.
+	rootSpans atomic.Bool
 
 	// stopTicking ends the deliveries of an invocation that is over. It belongs to the loop.
 	stopTicking context.CancelFunc

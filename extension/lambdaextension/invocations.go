@@ -18,6 +18,7 @@ const maxRemembered = 64
 type invocations struct {
 	mu       sync.Mutex
 	finished []string // request ids, oldest first
+	rooted   []string
 	reported []string
 	changed  chan struct{}
 }
@@ -28,6 +29,9 @@ func newInvocations() *invocations {
 
 // finish notes that the runtime is done with an invocation.
 func (i *invocations) finish(requestID string) { i.note(&i.finished, requestID) }
+
+// root notes that the function's own span of an invocation has come.
+func (i *invocations) root(requestID string) { i.note(&i.rooted, requestID) }
 
 // report notes the last event of an invocation.
 func (i *invocations) report(requestID string) { i.note(&i.reported, requestID) }
@@ -49,7 +53,10 @@ func (i *invocations) begin(requestID string) { i.forget(&i.reported, requestID)
 
 // end forgets that the runtime is done with an invocation, for the same reason. It is the end and not the beginning of
 // ours that does so, because the news may be here before the beginning.
-func (i *invocations) end(requestID string) { i.forget(&i.finished, requestID) }
+func (i *invocations) end(requestID string) {
+	i.forget(&i.finished, requestID)
+	i.forget(&i.rooted, requestID)
+}
 
 func (i *invocations) forget(list *[]string, requestID string) {
 	i.mu.Lock()
@@ -61,7 +68,8 @@ func (i *invocations) forget(list *[]string, requestID string) {
 func (i *invocations) awaitFinish(ctx context.Context, requestID string) error {
 	return i.await(ctx, func() bool {
 		// The report comes after runtimeDone, so it will do where the other got lost.
-		return slices.Contains(i.finished, requestID) || slices.Contains(i.reported, requestID)
+		return slices.Contains(i.finished, requestID) || slices.Contains(i.rooted, requestID) ||
+			slices.Contains(i.reported, requestID)
 	})
 }
 

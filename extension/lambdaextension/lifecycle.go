@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
@@ -30,6 +31,10 @@ type Lifecycle interface {
 
 	// Registration is what Lambda answered when the extension registered. Fields are empty outside Lambda.
 	Registration() extensionsapi.Registration
+
+	// ObserveTraces is called with traces that a component is about to take from the function. taken is to be called when
+	// it has: the end of an invocation may be seen in them, upon which everything that was taken is delivered.
+	ObserveTraces(td ptrace.Traces) (taken func())
 
 	// Health is where a component counts what happens to it that users should know of, such as data it has to drop.
 	Health() *health.Registry

@@ -50,6 +50,7 @@ func (e *lambdaExtension) run(ctx context.Context) {
 	e.mu.Lock()
 	e.registration = session.Registration()
 	e.mu.Unlock()
+	e.rootSpans.Store(e.awaitsRootSpan())
 	if err := e.subscribe(ctx, os.Getenv(envRuntimeAPI), session.ID()); err != nil {
 		if ctx.Err() != nil {
 			return

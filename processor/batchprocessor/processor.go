@@ -55,8 +55,9 @@ type batch[P inner] struct {
 	// that go on after their caller has left.
 	turn chan struct{}
 
-	host  component.Host
-	leave func()
+	host      component.Host
+	lifecycle lambdaextension.Lifecycle // nil outside a collector with the lambda extension
+	leave     func()
 }
 
 var _ lambdaextension.Participant = (*batch[inner])(nil)
@@ -85,6 +86,7 @@ func (b *batch[P]) Start(ctx context.Context, host component.Host) error {
 	}
 	b.host = host
 	if lifecycle, ok := lambdaextension.FindLifecycle(host); ok {
+		b.lifecycle = lifecycle
 		b.leave = lifecycle.Join(b)
 	}
 	return nil
@@ -221,7 +223,15 @@ func (t *traces) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 		return err
 	}
 	defer t.exit()
-	return current.ConsumeTraces(ctx, td)
+	if t.lifecycle == nil {
+		return current.ConsumeTraces(ctx, td)
+	}
+	taken := t.lifecycle.ObserveTraces(td)
+	if err := current.ConsumeTraces(ctx, td); err != nil {
+		return err
+	}
+	taken()
+	return nil
 }
 
 type metrics struct {

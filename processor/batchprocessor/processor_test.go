@@ -41,6 +41,8 @@ type lifecycleHost struct {
 	left   int
 }
 
+func (*lifecycleHost) ObserveTraces(ptrace.Traces) func() { return func() {} }
+
 var (
 	_ component.Host            = (*lifecycleHost)(nil)
 	_ lambdaextension.Lifecycle = (*lifecycleHost)(nil)

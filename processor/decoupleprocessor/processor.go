@@ -291,6 +291,9 @@ func (d *decouple[T]) makeRoom(bytes int) bool {
 	return d.fits(bytes)
 }
 
+// Signal tells the lifecycle what this is a queue of.
+func (d *decouple[T]) Signal() string { return d.sig.kind }
+
 // Drain implements lambdaextension.Participant. What the queue holds is delivered by Flush.
 func (*decouple[T]) Drain(context.Context) bool { return false }
 

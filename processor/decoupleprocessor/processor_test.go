@@ -47,6 +47,7 @@ type fakeLifecycle struct {
 	health   *health.Registry
 	spool    *spool.Spool
 	lasting  bool
+	observed int
 }
 
 func (f *fakeLifecycle) Join(p lambdaextension.Participant) func() {
@@ -66,6 +67,15 @@ func (f *fakeLifecycle) Health() *health.Registry {
 		f.health = health.NewRegistry(time.Now())
 	}
 	return f.health
+}
+
+func (f *fakeLifecycle) ObserveTraces(td ptrace.Traces) func() {
+	spans := td.SpanCount()
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.observed += spans
+	}
 }
 
 func (*fakeLifecycle) ReserveSpool(string) func() { return func() {} }

@@ -123,7 +123,15 @@ func permanent(err error) bool {
 type tracesProcessor struct{ *decouple[ptrace.Traces] }
 
 func (p tracesProcessor) ConsumeTraces(_ context.Context, td ptrace.Traces) error {
-	return p.accept(td)
+	taken := func() {}
+	if p.lifecycle != nil {
+		taken = p.lifecycle.ObserveTraces(td)
+	}
+	err := p.accept(td)
+	if err == nil {
+		taken()
+	}
+	return err
 }
 
 type metricsProcessor struct{ *decouple[pmetric.Metrics] }

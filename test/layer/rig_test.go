@@ -276,7 +276,12 @@ func (r *rig) invoke(t *testing.T, event string) lambdasim.Invocation {
 // succeed runs one invocation that must not notice anything.
 func (r *rig) succeed(t *testing.T) lambdasim.Invocation {
 	t.Helper()
-	i := r.invoke(t, `{}`)
+	return r.succeedWith(t, `{}`)
+}
+
+func (r *rig) succeedWith(t *testing.T, event string) lambdasim.Invocation {
+	t.Helper()
+	i := r.invoke(t, event)
 	require.Equal(t, lambdasim.StatusSuccess, i.Status, i.Message)
 	require.Equal(t, lambdasim.StatusSuccess, i.PlatformStatus)
 	return i
