@@ -89,6 +89,13 @@ func (e *lambdaExtension) decide(now time.Time) flush.Plan {
 	return plan
 }
 
+// flushAll delivers everything within ctx, and measures how long that takes.
+func (e *lambdaExtension) flushAll(ctx context.Context) error {
+	began := time.Now()
+	defer func() { e.health.Add(health.FlushDuration, time.Since(began).Milliseconds()) }()
+	return e.participants.flush(ctx)
+}
+
 // delivers notes that a delivery of everything begins.
 func (e *lambdaExtension) delivers() {
 	e.mu.Lock()
@@ -115,7 +122,7 @@ func (e *lambdaExtension) tick(ctx context.Context, every time.Duration) {
 			case <-ticker.C:
 				e.delivers()
 				limited, cancel := context.WithTimeout(ctx, e.flush.Timeout)
-				_ = e.participants.flush(limited) // what fails stays queued
+				_ = e.flushAll(limited) // what fails stays queued
 				cancel()
 			case <-ctx.Done():
 				return
@@ -128,7 +135,7 @@ func (e *lambdaExtension) deliverWhatWaited(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, e.flush.Timeout)
 	e.wg.Go(func() {
 		defer cancel()
-		_ = e.participants.flush(ctx) // what fails stays queued
+		_ = e.flushAll(ctx) // what fails stays queued
 	})
 }
 
@@ -220,10 +227,12 @@ func (e *lambdaExtension) invoke(ctx context.Context, event extensionsapi.Event)
 		e.logger.Debug("The invocation was not over shortly before its deadline", zap.String("request_id", event.RequestID))
 		return
 	}
+	finished := time.Now()
+	defer func() { e.health.Add(health.HoldDuration, time.Since(finished).Milliseconds()) }()
 	ctx, cancel := context.WithTimeout(ctx, e.flush.Timeout)
 	defer cancel()
 	e.delivers()
-	if err := e.participants.flush(ctx); err != nil {
+	if err := e.flushAll(ctx); err != nil {
 		e.logger.Debug("Not everything was delivered at the end of the invocation",
 			zap.String("request_id", event.RequestID), zap.Error(err))
 	}
@@ -288,7 +297,7 @@ func (e *lambdaExtension) shutdown(ctx context.Context, event extensionsapi.Even
 	ctx, cancel := context.WithDeadline(ctx, now.Add(left*3/4))
 	defer cancel()
 	e.awaitLastEvents(ctx, lastRequestID)
-	if err := e.participants.flush(ctx); err != nil {
+	if err := e.flushAll(ctx); err != nil {
 		e.logger.Debug("Not everything was delivered before shutdown", zap.Error(err))
 	}
 	e.settings.stop(now.Add(left * 19 / 20))

@@ -3,10 +3,10 @@
 
 package health
 
-// Metric is the name of a monotonic sum. docs/health.md lists them for users.
+// Metric is the name of a metric. docs/health.md lists them for users.
 type Metric string
 
-// What the guard sees of the collector.
+// What the guard sees of the collector. They are reported at once.
 const (
 	GuardDeaths   Metric = "otelcol_lambda.guard.deaths"
 	GuardKills    Metric = "otelcol_lambda.guard.kills"
@@ -16,19 +16,51 @@ const (
 	GuardSkipped  Metric = "otelcol_lambda.guard.skipped_invocations"
 )
 
-// DroppedItems has the attributes AttrSignal and AttrReason.
+// DroppedItems has the attributes AttrSignal and AttrReason. It is reported at once.
 const DroppedItems Metric = "otelcol_lambda.dropped_items"
+
+// What is of interest in the long run. All but the durations have the attribute AttrSignal.
+const (
+	SentItems      Metric = "otelcol_lambda.sent_items"
+	SentRequests   Metric = "otelcol_lambda.sent_requests"
+	FailedRequests Metric = "otelcol_lambda.failed_requests"
+	FlushDuration  Metric = "otelcol_lambda.flush.duration"
+	HoldDuration   Metric = "otelcol_lambda.hold.duration"
+
+	QueueSize   Metric = "otelcol_lambda.queue.size"
+	QueueAge    Metric = "otelcol_lambda.queue.age"
+	BackendDown Metric = "otelcol_lambda.backend.down"
+)
 
 // The keys of attributes.
 const (
 	AttrPhase  = "phase"
 	AttrSignal = "otelcol.signal"
 	AttrReason = "reason"
+	// AttrComponent is the ID of the decouple processor, which tells several backends apart.
+	AttrComponent = "otelcol.component.id"
 )
 
 // Metrics are all of them.
 func Metrics() []Metric {
-	return []Metric{GuardDeaths, GuardKills, GuardRestarts, GuardOverruns, GuardSkipped, DroppedItems}
+	return []Metric{
+		GuardDeaths, GuardKills, GuardRestarts, GuardOverruns, GuardSkipped, DroppedItems,
+		SentItems, SentRequests, FailedRequests, FlushDuration, HoldDuration,
+		QueueSize, QueueAge, BackendDown,
+	}
+}
+
+// Gauge reports whether the metric is a level, and not a monotonic sum.
+func (m Metric) Gauge() bool { return m == QueueSize || m == QueueAge || m == BackendDown }
+
+// urgent metrics tell of trouble, and do not wait for the next regular report.
+func (m Metric) urgent() bool {
+	switch m {
+	case GuardDeaths, GuardKills, GuardRestarts, GuardOverruns, GuardSkipped, DroppedItems:
+		return true
+	default:
+		return false
+	}
 }
 
 // Unit is in UCUM's notation.
@@ -57,6 +89,22 @@ func (m Metric) meaning() (unit, description string) {
 		return "{invocation}", "Invocations that passed while the collector was not there or not ready"
 	case DroppedItems:
 		return "{item}", "Spans, metric points and log records that were accepted and not delivered"
+	case SentItems:
+		return "{item}", "Spans, metric points and log records that the backend has taken"
+	case SentRequests:
+		return "{request}", "Requests that the backend has taken"
+	case FailedRequests:
+		return "{request}", "Requests that failed and were kept for another try, or refused for good"
+	case FlushDuration:
+		return "ms", "Time spent delivering"
+	case HoldDuration:
+		return "ms", "Time from knowing of the end of invocations until the environment was given back"
+	case QueueSize:
+		return "By", "Data that waits or is being sent"
+	case QueueAge:
+		return "ms", "Age of the oldest data that waits"
+	case BackendDown:
+		return "1", "1 while the backend takes no data and is left alone between tries, else 0"
 	default:
 		return "", ""
 	}

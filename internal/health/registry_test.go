@@ -21,7 +21,7 @@ func TestRegistry(t *testing.T) {
 	r := NewRegistry(since)
 	var got []Count
 	take := func(counts []Count) error { got = counts; return nil }
-	require.False(t, r.Report(take))
+	require.False(t, r.Report(since, false, take))
 	require.Nil(t, got)
 
 	spans, logs := Attribute{AttrSignal, "spans"}, Attribute{AttrSignal, "log records"}
@@ -37,15 +37,15 @@ func TestRegistry(t *testing.T) {
 	}
 	require.Equal(t, all, r.Counts())
 
-	require.False(t, r.Report(func([]Count) error { return errors.New("no room") }))
-	require.True(t, r.Report(take))
+	require.False(t, r.Report(since, false, func([]Count) error { return errors.New("no room") }))
+	require.True(t, r.Report(since, false, take))
 	require.Equal(t, all, got, "what was not taken is reported again")
-	require.False(t, r.Report(take))
+	require.False(t, r.Report(since, false, take))
 
 	r.Set(GuardDeaths, 1, earlier)
-	require.False(t, r.Report(take), "nothing has changed")
+	require.False(t, r.Report(since, false, take), "nothing has changed")
 	r.Add(DroppedItems, 1, logs)
-	require.True(t, r.Report(take))
+	require.True(t, r.Report(since, false, take))
 	require.Equal(t, []Count{{DroppedItems, []Attribute{logs}, 4, since}}, got)
 }
 
@@ -53,11 +53,41 @@ func TestRegistry(t *testing.T) {
 func TestCountingWhileReporting(t *testing.T) {
 	r := NewRegistry(since)
 	r.Add(GuardRestarts, 1)
-	require.True(t, r.Report(func([]Count) error { r.Add(GuardRestarts, 1); return nil }))
-	require.True(t, r.Report(func(counts []Count) error {
+	require.True(t, r.Report(since, false, func([]Count) error { r.Add(GuardRestarts, 1); return nil }))
+	require.True(t, r.Report(since, false, func(counts []Count) error {
 		require.Equal(t, int64(2), counts[0].Total)
 		return nil
 	}))
+}
+
+// What is of interest in the long run comes once in a while, with the levels of that moment, or at the last opportunity.
+func TestRegularReports(t *testing.T) {
+	r := NewRegistry(since)
+	size := int64(7)
+	forget := r.Watch(QueueSize, func() int64 { return size })
+	r.Add(SentItems, 3)
+	var got []Count
+	take := func(counts []Count) error { got = counts; return nil }
+	require.False(t, r.Report(since.Add(Interval-1), false, take))
+	require.True(t, r.Report(since.Add(Interval), false, take))
+	require.Equal(t, []Count{{QueueSize, nil, 7, since}, {SentItems, nil, 3, since}}, got)
+
+	r.Add(SentItems, 1)
+	require.False(t, r.Report(since.Add(2*Interval-1), false, take))
+	r.Add(GuardDeaths, 1)
+	require.True(t, r.Report(since.Add(2*Interval-1), false, take), "trouble does not wait")
+	require.Equal(t, []Count{{GuardDeaths, nil, 1, since}}, got)
+	require.True(t, r.Report(since.Add(2*Interval), false, take), "nor does it put off the rest")
+	require.Len(t, got, 2)
+	require.False(t, r.Report(since.Add(time.Hour), true, take), "levels alone are no news")
+
+	forget()
+	r.Add(SentItems, 1)
+	require.True(t, r.Report(since.Add(2*Interval), true, take))
+	require.Equal(t, []Count{{SentItems, nil, 5, since}}, got)
+	r.Add(SentItems, 1)
+	require.False(t, r.Report(since.Add(2*Interval), true, take), "the last report is the last")
+	require.True(t, r.Report(since.Add(-time.Hour), false, take), "the clock was set back")
 }
 
 // Users find every metric in the docs, with its unit and meaning.

@@ -55,6 +55,8 @@ type item[T any] struct {
 	bytes int
 	// entry is the file of data that came from disk, nil for other data.
 	entry *spool.Entry
+	// since is when it was accepted, by the wall clock.
+	since time.Time
 }
 
 // decouple is the queue of one pipeline and what sends from it.
@@ -63,6 +65,7 @@ type decouple[T any] struct {
 	sig    signal[T]
 	logger *zap.Logger
 	name   string // of the pipeline's spooled data
+	id     string // of the component
 
 	lifecycle lambdaextension.Lifecycle // nil outside a collector with the lambda extension
 	leave     func()
@@ -102,6 +105,7 @@ func newDecouple[T any](set processor.Settings, cfg *Config, sig signal[T]) *dec
 		sig:     sig,
 		logger:  set.Logger,
 		name:    sig.kind + "/" + set.ID.String(),
+		id:      set.ID.String(),
 		flights: map[int]flight[T]{},
 		dropped: map[string]int{},
 		changed: make(chan struct{}),
@@ -132,8 +136,8 @@ func (d *decouple[T]) Start(_ context.Context, host component.Host) error {
 	}
 	d.mu.Unlock()
 	if ok {
-		leave, give := lifecycle.Join(d), lifecycle.ReserveSpool(d.name)
-		d.leave = func() { leave(); give() }
+		leave, give, forget := lifecycle.Join(d), lifecycle.ReserveSpool(d.name), d.watch(lifecycle.Health())
+		d.leave = func() { leave(); give(); forget() }
 	}
 	return nil
 }
@@ -233,7 +237,7 @@ func (d *decouple[T]) accept(data T) error {
 		d.drop(d.cfg.Discard, count)
 		return nil
 	}
-	it := item[T]{data: data, count: count, bytes: d.sig.bytes(data)}
+	it := item[T]{data: data, count: count, bytes: d.sig.bytes(data), since: time.Now().Round(0)}
 
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -466,6 +470,8 @@ func (d *decouple[T]) send(ctx context.Context, n int, it item[T]) {
 	delete(d.flights, n)
 	switch {
 	case err == nil:
+		d.count(health.SentItems, it.count)
+		d.count(health.SentRequests, 1)
 		d.bytes -= it.bytes
 		d.discard(it.entry)
 		if d.backoff.failing() {
@@ -475,12 +481,14 @@ func (d *decouple[T]) send(ctx context.Context, n int, it item[T]) {
 	case permanent(err):
 		d.bytes -= it.bytes
 		d.discard(it.entry)
+		d.count(health.FailedRequests, 1)
 		d.drop(refused, it.count)
 		d.logger.Error("The backend refused data for good; it is dropped",
 			zap.String("items", d.sig.name), zap.Int("count", it.count), zap.Error(err))
 		// An answer is an answer: the backend is there.
 		d.backoff.succeed()
 	default:
+		d.count(health.FailedRequests, 1)
 		d.bytes -= it.bytes
 		it = d.remains(it, err)
 		d.bytes += it.bytes
@@ -501,7 +509,7 @@ func (d *decouple[T]) remains(it item[T], err error) item[T] {
 	if !ok {
 		return it
 	}
-	return item[T]{data: part, count: d.sig.count(part), bytes: d.sig.bytes(part), entry: it.entry}
+	return item[T]{data: part, count: d.sig.count(part), bytes: d.sig.bytes(part), entry: it.entry, since: it.since}
 }
 
 // setBack postpones the next try after a failure.

@@ -474,6 +474,7 @@ func TestFullQueueRefusesWithARetryableError(t *testing.T) {
 
 func TestFullQueueDropsTheOldestWhileTheBackendIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
 		var sizer ptrace.ProtoMarshaler
 		one := sizer.TracesSize(span("a"))
 		var up atomic.Bool
@@ -497,11 +498,12 @@ func TestFullQueueDropsTheOldestWhileTheBackendIsDown(t *testing.T) {
 		require.Len(t, dropped, 1)
 		require.Equal(t, map[string]any{"items": "spans", "count": int64(2), "reason": queueFull}, dropped[0].ContextMap())
 		require.Len(t, s.logs.FilterMessageSnippet("the oldest data is dropped").All(), 1)
-		counts := s.lifecycle.Health().Counts()
-		require.Len(t, counts, 1)
-		require.Equal(t, int64(2), counts[0].Total)
-		require.Equal(t, []health.Attribute{{Key: "otelcol.signal", Value: "traces"}, {Key: "reason", Value: queueFull}},
-			counts[0].Attributes)
+		require.Equal(t, map[string]int64{queueFull: 2}, s.dropped())
+		queue := []health.Attribute{{Key: "otelcol.signal", Value: "traces"}, {Key: "otelcol.component.id", Value: "decouple"}}
+		require.Contains(t, s.lifecycle.Health().Counts(),
+			health.Count{Metric: health.SentItems, Attributes: queue, Total: 3, Since: begun})
+		require.Contains(t, s.lifecycle.Health().Counts(),
+			health.Count{Metric: health.FailedRequests, Attributes: queue, Total: 1, Since: begun})
 	})
 }
 
@@ -741,7 +743,7 @@ func TestOverflowPolicies(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := run(t, overflowReject, errUnavailable)
 			require.ErrorIs(t, s.ConsumeTraces(t.Context(), span("c")), errQueueFull)
-			require.Empty(t, s.lifecycle.Health().Counts())
+			require.Empty(t, s.dropped())
 			s.stop(t)
 		})
 	})
@@ -755,10 +757,7 @@ func TestOverflowPolicies(t *testing.T) {
 			_, err := s.flush(t, time.Second)
 			require.NoError(t, err)
 			s.stop(t)
-			arrived, dropped := len(s.backend.arrived()), 0
-			for _, c := range s.lifecycle.Health().Counts() {
-				dropped += int(c.Total)
-			}
+			arrived, dropped := len(s.backend.arrived()), int(s.dropped()[queueFull])
 			require.Equal(t, 6, arrived+dropped, "every item has one fate")
 			require.Contains(t, s.backend.arrived(), "f")
 		})
@@ -781,7 +780,7 @@ func TestOverflowPolicies(t *testing.T) {
 			time.Sleep(time.Minute)
 			s.stop(t)
 			require.ElementsMatch(t, []string{"a", "b"}, s.backend.arrived())
-			require.Equal(t, int64(1), s.lifecycle.Health().Counts()[0].Total)
+			require.Equal(t, map[string]int64{queueFull: 1}, s.dropped())
 		})
 	})
 }
@@ -802,5 +801,48 @@ func TestDataIsCountedEvenIfShutdownNeverComes(t *testing.T) {
 		require.EqualValues(t, 2, dropped[0].ContextMap()["count"])
 		s.stop(t)
 		require.Len(t, s.logs.FilterMessage("Data was dropped").All(), 1, "once")
+	})
+}
+
+// The levels of the queue, at a moment when data waits for a backend that is down, and when all is well again.
+func TestLevels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var up atomic.Bool
+		s := start(t, func(context.Context, int, ptrace.Traces) error {
+			if up.Load() {
+				return nil
+			}
+			return errUnavailable
+		})
+		later := time.Now()
+		levels := func() map[health.Metric]int64 {
+			found := map[health.Metric]int64{}
+			later = later.Add(time.Hour)
+			s.lifecycle.Health().Add(health.HoldDuration, 1)
+			require.True(t, s.lifecycle.Health().Report(later, false, func(counts []health.Count) error {
+				for _, c := range counts {
+					if c.Metric.Gauge() {
+						found[c.Metric] = c.Total
+					}
+				}
+				return nil
+			}))
+			return found
+		}
+		s.send(t, "a")
+		_, err := s.flush(t, time.Millisecond)
+		require.ErrorIs(t, err, errKept)
+		time.Sleep(2 * time.Second)
+		var sizer ptrace.ProtoMarshaler
+		require.Equal(t, map[health.Metric]int64{
+			health.QueueSize: int64(sizer.TracesSize(span("a"))), health.QueueAge: 2000, health.BackendDown: 1,
+		}, levels())
+		up.Store(true)
+		_, err = s.flush(t, time.Minute)
+		require.NoError(t, err)
+		require.Equal(t, map[health.Metric]int64{health.QueueSize: 0, health.QueueAge: 0, health.BackendDown: 0}, levels())
+		s.stop(t)
+		s.lifecycle.Health().Add(health.HoldDuration, 1)
+		require.Empty(t, levels(), "a queue that is gone has none")
 	})
 }

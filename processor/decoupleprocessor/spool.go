@@ -45,7 +45,7 @@ func (d *decouple[T]) load() {
 			d.discard(entry)
 			continue
 		}
-		it := item[T]{data: data, count: d.sig.count(data), bytes: d.sig.bytes(data), entry: entry}
+		it := item[T]{data: data, count: d.sig.count(data), bytes: d.sig.bytes(data), entry: entry, since: entry.Created}
 		d.bytes += it.bytes
 		loaded = append(loaded, it)
 	}

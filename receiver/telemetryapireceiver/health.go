@@ -19,7 +19,7 @@ var _ lambdaextension.Participant = (*telemetryReceiver)(nil)
 // Drain implements lambdaextension.Participant: what has happened to the layer since the last time joins the data that
 // is about to be delivered.
 func (r *telemetryReceiver) Drain(ctx context.Context) (moved bool) {
-	return r.health.Report(func(counts []health.Count) error {
+	return r.health.Report(r.now(), !r.shutdownDeadline().IsZero(), func(counts []health.Count) error {
 		select {
 		case r.turn <- struct{}{}:
 			defer func() { <-r.turn }()
@@ -36,7 +36,7 @@ func (r *telemetryReceiver) Drain(ctx context.Context) (moved bool) {
 // Flush implements lambdaextension.Participant. Nothing is left to deliver after a Drain.
 func (*telemetryReceiver) Flush(context.Context) error { return nil }
 
-// health makes cumulative sums of counts, which come sorted by metric.
+// health makes cumulative sums and gauges of counts, which come sorted by metric.
 func (m *logMapper) health(counts []health.Count, state *streamState) pmetric.Metrics {
 	metrics := pmetric.NewMetrics()
 	rm := metrics.ResourceMetrics().AppendEmpty()
@@ -50,11 +50,15 @@ func (m *logMapper) health(counts []health.Count, state *streamState) pmetric.Me
 			metric.SetName(string(c.Metric))
 			metric.SetUnit(c.Metric.Unit())
 			metric.SetDescription(c.Metric.Description())
-			sum := metric.SetEmptySum()
-			sum.SetIsMonotonic(true)
-			sum.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+			if c.Metric.Gauge() {
+				metric.SetEmptyGauge()
+			} else {
+				sum := metric.SetEmptySum()
+				sum.SetIsMonotonic(true)
+				sum.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+			}
 		}
-		point := sm.Metrics().At(sm.Metrics().Len() - 1).Sum().DataPoints().AppendEmpty()
+		point := points(sm.Metrics().At(sm.Metrics().Len() - 1)).AppendEmpty()
 		point.SetStartTimestamp(pcommon.NewTimestampFromTime(c.Since.Round(time.Millisecond)))
 		point.SetTimestamp(now)
 		point.SetIntValue(c.Total)
@@ -63,4 +67,11 @@ func (m *logMapper) health(counts []health.Count, state *streamState) pmetric.Me
 		}
 	}
 	return metrics
+}
+
+func points(metric pmetric.Metric) pmetric.NumberDataPointSlice {
+	if metric.Type() == pmetric.MetricTypeGauge {
+		return metric.Gauge().DataPoints()
+	}
+	return metric.Sum().DataPoints()
 }

@@ -79,5 +79,5 @@ func TestHealthRefused(t *testing.T) {
 	require.NoError(t, r.Start(t.Context(), hostWith(lifecycle)))
 	require.False(t, lifecycle.joined[0].Drain(t.Context()))
 	require.NoError(t, r.Shutdown(t.Context()))
-	require.True(t, lifecycle.health.Report(func([]health.Count) error { return nil }))
+	require.True(t, lifecycle.health.Report(time.Now(), false, func([]health.Count) error { return nil }))
 }

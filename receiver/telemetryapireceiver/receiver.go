@@ -54,6 +54,8 @@ type telemetryReceiver struct {
 	registration func() extensionsapi.Registration
 	health       *health.Registry
 	leave        func()
+	// shutdownDeadline is the lifecycle's.
+	shutdownDeadline func() time.Time
 
 	// next takes the logs; it is nil when no pipeline of logs uses the receiver. nextMetrics is the same for metrics.
 	next        consumer.Logs
@@ -127,6 +129,7 @@ func (r *telemetryReceiver) Start(_ context.Context, host component.Host) error 
 	r.registration = lifecycle.Registration
 	if r.nextMetrics != nil {
 		r.health = lifecycle.Health()
+		r.shutdownDeadline = lifecycle.ShutdownDeadline
 		r.leave = lifecycle.Join(r)
 	}
 	if r.next == nil {

@@ -61,6 +61,8 @@ func (f *fakeLifecycle) Join(p lambdaextension.Participant) func() {
 	return func() { f.joined = nil }
 }
 
+func (*fakeLifecycle) ShutdownDeadline() time.Time { return time.Time{} }
+
 func (f *fakeLifecycle) Health() *health.Registry { return f.health }
 
 func (f *fakeLifecycle) Registration() extensionsapi.Registration {
