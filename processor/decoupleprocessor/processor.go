@@ -253,8 +253,7 @@ func (d *decouple[T]) accept(data T) error {
 		}
 		return errQueueFull
 	}
-	d.bytes += it.bytes
-	d.queue = append(d.queue, it)
+	d.enqueue(it)
 	d.dispatch()
 	return nil
 }
@@ -265,6 +264,20 @@ func (d *decouple[T]) drop(reason string, count int) {
 	if d.lifecycle != nil {
 		d.lifecycle.Health().Add(health.DroppedItems, int64(count),
 			health.Attribute{Key: health.AttrSignal, Value: d.sig.kind}, health.Attribute{Key: health.AttrReason, Value: reason})
+	}
+}
+
+// enqueue adds data to the queue, in pieces of the size of a request if it is larger.
+func (d *decouple[T]) enqueue(it item[T]) {
+	if it.bytes <= d.cfg.MaxRequestBytes {
+		d.bytes += it.bytes
+		d.queue = append(d.queue, it)
+		return
+	}
+	for _, data := range d.sig.split(d.sig.own(it.data), d.cfg.MaxRequestBytes) {
+		piece := item[T]{data: data, count: d.sig.count(data), bytes: d.sig.bytes(data), since: it.since}
+		d.bytes += piece.bytes
+		d.queue = append(d.queue, piece)
 	}
 }
 
@@ -491,6 +504,7 @@ func (d *decouple[T]) send(ctx context.Context, n int, it item[T]) {
 		d.count(health.FailedRequests, 1)
 		d.bytes -= it.bytes
 		it = d.remains(it, err)
+		it.data = d.sig.own(it.data) // newer data may be merged into it
 		d.bytes += it.bytes
 		// The oldest data goes first at the next try, too.
 		d.queue = append([]item[T]{it}, d.queue...)

@@ -846,3 +846,43 @@ func TestLevels(t *testing.T) {
 		require.Empty(t, levels(), "a queue that is gone has none")
 	})
 }
+
+// A piece of data that is larger than a request travels in several.
+func TestLargeDataIsSplit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sizer ptrace.ProtoMarshaler
+		s := start(t, nil, func(c *Config) { c.MaxRequestBytes = 2 * sizer.TracesSize(span("a")) })
+		td := span("a")
+		for _, name := range []string{"b", "c", "d", "e", "f", "g"} {
+			span(name).ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
+		}
+		require.NoError(t, s.ConsumeTraces(t.Context(), td))
+		_, err := s.flush(t, time.Second)
+		require.NoError(t, err)
+		require.ElementsMatch(t, []string{"a", "b", "c", "d", "e", "f", "g"}, s.backend.arrived())
+		require.Equal(t, 4, s.backend.asked())
+		s.stop(t)
+	})
+}
+
+// Exporters that share data get it read-only. What comes back from them is merged with newer data like any other.
+func TestSharedDataThatFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, func(_ context.Context, n int, td ptrace.Traces) error {
+			td.MarkReadOnly()
+			if n == 1 {
+				return errUnavailable
+			}
+			return nil
+		})
+		s.send(t, "a")
+		_, err := s.flush(t, time.Millisecond)
+		require.ErrorIs(t, err, errKept)
+		s.send(t, "b")
+		time.Sleep(maxBackoff)
+		_, err = s.flush(t, time.Minute)
+		require.NoError(t, err)
+		require.ElementsMatch(t, []string{"a", "b"}, s.backend.arrived())
+		s.stop(t)
+	})
+}

@@ -23,6 +23,10 @@ type signal[T any] struct {
 	bytes func(T) int
 	// merge moves what src holds to the end of dst.
 	merge func(dst, src T)
+	// split makes pieces of at most so many bytes, and empties the data where it is more than one.
+	split func(data T, maxBytes int) []T
+	// own returns data that may be changed: itself, or a copy of what several exporters have been given.
+	own func(T) T
 	// deliver hands data to the exporters.
 	deliver func(context.Context, T) error
 	// marshal and unmarshal are for what is written to disk, as OTLP protobuf.
@@ -42,6 +46,15 @@ func traces(next consumer.Traces) signal[ptrace.Traces] {
 		bytes:   sizer.TracesSize,
 		merge:   func(dst, src ptrace.Traces) { src.ResourceSpans().MoveAndAppendTo(dst.ResourceSpans()) },
 		deliver: next.ConsumeTraces,
+		split:   splitTraces,
+		own: func(td ptrace.Traces) ptrace.Traces {
+			if !td.IsReadOnly() {
+				return td
+			}
+			copied := ptrace.NewTraces()
+			td.CopyTo(copied)
+			return copied
+		},
 
 		marshal:   sizer.MarshalTraces,
 		unmarshal: decoder.UnmarshalTraces,
@@ -65,6 +78,15 @@ func metrics(next consumer.Metrics) signal[pmetric.Metrics] {
 		bytes:   sizer.MetricsSize,
 		merge:   func(dst, src pmetric.Metrics) { src.ResourceMetrics().MoveAndAppendTo(dst.ResourceMetrics()) },
 		deliver: next.ConsumeMetrics,
+		split:   splitMetrics,
+		own: func(md pmetric.Metrics) pmetric.Metrics {
+			if !md.IsReadOnly() {
+				return md
+			}
+			copied := pmetric.NewMetrics()
+			md.CopyTo(copied)
+			return copied
+		},
 
 		marshal:   sizer.MarshalMetrics,
 		unmarshal: decoder.UnmarshalMetrics,
@@ -88,6 +110,15 @@ func logs(next consumer.Logs) signal[plog.Logs] {
 		bytes:   sizer.LogsSize,
 		merge:   func(dst, src plog.Logs) { src.ResourceLogs().MoveAndAppendTo(dst.ResourceLogs()) },
 		deliver: next.ConsumeLogs,
+		split:   splitLogs,
+		own: func(ld plog.Logs) plog.Logs {
+			if !ld.IsReadOnly() {
+				return ld
+			}
+			copied := plog.NewLogs()
+			ld.CopyTo(copied)
+			return copied
+		},
 
 		marshal:   sizer.MarshalLogs,
 		unmarshal: decoder.UnmarshalLogs,
