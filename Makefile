@@ -74,7 +74,7 @@ $(BUILD_DIR)/demo:
 	@$(GO) build -v -trimpath -buildvcs=false -o $(BUILD_DIR)/lambdasim ./cmd/lambdasim 2>&1 | $(PROGRESS)
 
 .PHONY: bench
-bench: ## Measure the layer's cold start, memory and CPU beside the smallest possible extensions
+bench: ## Measure the cold start, memory and CPU of the layer, and what is delivered when
 	$(say) 'building the layer'
 	$(call build-tree,$(BUILD_DIR)/layer,)
 	@$(GO) run ./bench -layer $(BUILD_DIR)/layer $(BENCH)

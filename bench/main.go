@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Program bench measures what the layer costs a function: in time, CPU and memory, cold and warm, beside the smallest
-// extensions that are possible. docs/benchmarks.md says how, and what the figures are.
+// extensions that are possible, and what each flush strategy delivers when, with backends that are well and others.
+// docs/benchmarks.md says how, and what the figures are.
 package main
 
 import (
@@ -14,8 +15,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime"
+	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/otlpsink"
 )
@@ -43,10 +47,16 @@ type settings struct {
 	runs        int
 	invocations int
 	json        string
+
+	// cost and delivery are the two parts.
+	cost, delivery bool
+	match          *regexp.Regexp
+	rare           time.Duration
+	parallel       int
 }
 
 func parse(args []string, stderr io.Writer) (settings, error) {
-	var set settings
+	set := settings{cost: true, delivery: true, match: regexp.MustCompile("")}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&set.layer, "layer", "build/layer", "`folder` of the unpacked layer; empty to measure the floors only")
@@ -57,6 +67,19 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.IntVar(&set.runs, "runs", 20, "cold starts of each subject")
 	flags.IntVar(&set.invocations, "invocations", 20, "warm invocations of each environment; 0 to leave them out")
 	flags.StringVar(&set.json, "json", "", "write the figures to `file` as well")
+	flags.BoolFunc("delivery", "measure the delivery only; -delivery=false to leave it out", func(text string) error {
+		only, err := strconv.ParseBool(text)
+		set.cost, set.delivery = !only, only
+		return err
+	})
+	flags.Func("run", "of the delivery, the cells whose strategy/gap/backend match the regular `expression`",
+		func(text string) (err error) {
+			set.match, err = regexp.Compile(text)
+			return err
+		})
+	flags.DurationVar(&set.rare, "rare", 3*time.Second, "of the delivery, the gap between rare invocations")
+	flags.IntVar(&set.parallel, "parallel", 2, "cells of the delivery at the same time; "+
+		"three times as many of those that are frozen nearly all the time")
 	if err := flags.Parse(args); err != nil {
 		return set, err
 	}
@@ -67,7 +90,16 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		return set, errors.New("-runs must be at least 1")
 	case set.invocations < 0:
 		return set, errors.New("-invocations must not be negative")
+	case set.parallel < 1:
+		return set, errors.New("-parallel must be at least 1")
+	case set.layer == "" && !set.cost:
+		return set, errors.New("-delivery needs a layer")
+	case set.rare <= 0:
+		return set, errors.New("-rare must be positive")
+	case set.delivery && len(set.matrix()) == 0:
+		return set, fmt.Errorf("-run %q matches no strategy/gap/backend; one is %s", set.match, allCells(set.rare)[0].name())
 	}
+	set.delivery = set.delivery && set.layer != ""
 	return set, nil
 }
 
@@ -93,22 +125,46 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		if _, err := newSubject(nameLayer, set.layer); err != nil {
 			return err
 		}
+	}
+	if set.layer != "" && set.cost {
 		if err := portsFree(ctx); err != nil {
 			return err
 		}
 	}
 	fmt.Fprintln(stderr, "building the floors and the functions")
-	p, err := build(ctx, dir, set.invocations > 0)
+	p, err := build(ctx, dir, set.delivery || set.invocations > 0)
 	if err != nil {
 		return err
 	}
+	d := newDocument(set)
+	if set.cost {
+		if d.Subjects, err = set.costs(ctx, dir, p, stderr); err != nil {
+			return err
+		}
+	}
+	// A cell that fails takes nothing from the others.
+	var failed error
+	if set.delivery {
+		d.Delivery, failed = set.deliver(ctx, p.function, stderr)
+		d.Promises = promises(d.Delivery)
+	}
+	if set.json != "" {
+		if err := d.write(set.json); err != nil {
+			return errors.Join(failed, err)
+		}
+	}
+	return errors.Join(printTable(stdout, d), failed)
+}
+
+// costs measures the layer beside the floors.
+func (set settings) costs(ctx context.Context, dir string, p programs, progress io.Writer) (_ []result, err error) {
 	subjects, err := set.subjects(ctx, dir, p)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r := rig{programs: p, sink: otlpsink.New(otlpsink.Options{})}
 	if err := r.sink.Start(ctx); err != nil {
-		return fmt.Errorf("start the backend: %w", err)
+		return nil, fmt.Errorf("start the backend: %w", err)
 	}
 	defer func() { err = errors.Join(err, r.sink.Close()) }()
 
@@ -116,19 +172,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	for i, s := range subjects {
 		observed[i] = observations{}
 		if err := r.size(ctx, s, dir, observed[i]); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if err := set.measure(ctx, r, subjects, observed, stderr); err != nil {
-		return err
+	if err := set.measure(ctx, r, subjects, observed, progress); err != nil {
+		return nil, err
 	}
-	d := newDocument(set, evaluate(subjects, observed))
-	if set.json != "" {
-		if err := d.write(set.json); err != nil {
-			return err
-		}
-	}
-	return printTable(stdout, d)
+	return evaluate(subjects, observed), nil
 }
 
 // measure goes round all subjects again and again, so that what else happens on the machine hits all alike, and each

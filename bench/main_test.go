@@ -55,12 +55,30 @@ func TestFlags(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"a=b", "c=d=e"}, set.compare)
 	require.Equal(t, "build/layer", set.layer)
+	require.True(t, set.cost && set.delivery, "both parts")
+
+	set, err = parse([]string{"-delivery", "-run", "^end/"}, io.Discard)
+	require.NoError(t, err)
+	require.True(t, set.delivery && !set.cost)
+	require.Len(t, set.matrix(), 3*8)
+	set, err = parse([]string{"-delivery=false"}, io.Discard)
+	require.NoError(t, err)
+	require.True(t, set.cost && !set.delivery)
+	set, err = parse([]string{"-layer", ""}, io.Discard)
+	require.NoError(t, err)
+	require.True(t, set.cost && !set.delivery, "without a layer nothing is delivered")
 
 	for name, args := range map[string][]string{
-		"an argument":      {"layer"},
-		"no runs":          {"-runs", "0"},
-		"less than no run": {"-invocations", "-1"},
-		"unknown flag":     {"-x"},
+		"an argument":        {"layer"},
+		"no runs":            {"-runs", "0"},
+		"less than no run":   {"-invocations", "-1"},
+		"unknown flag":       {"-x"},
+		"no cells":           {"-run", "often"},
+		"no expression":      {"-run", "("},
+		"no gap":             {"-rare", "0"},
+		"none at a time":     {"-parallel", "0"},
+		"no layer":           {"-layer", "", "-delivery"},
+		"neither yes nor no": {"-delivery=no"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -18,7 +18,10 @@ type document struct {
 	Schema   int      `json:"schema"`
 	Machine  machine  `json:"machine"`
 	Settings recorded `json:"settings"`
-	Subjects []result `json:"subjects"`
+	Subjects []result `json:"subjects,omitempty"`
+	// Delivery has a row for each cell, Promises what they say about them.
+	Delivery []delivery `json:"delivery,omitempty"`
+	Promises []promise  `json:"promises,omitempty"`
 }
 
 type machine struct {
@@ -34,6 +37,10 @@ type recorded struct {
 	WarmRuns    int `json:"warm_runs"`
 	Invocations int `json:"invocations_per_warm_run"`
 	MemoryMB    int `json:"memory_mb"`
+	// Parallel is how many cells of the delivery run at a time.
+	Parallel int `json:"parallel,omitempty"`
+	// RareGap is that of its rare invocations, in milliseconds.
+	RareGap float64 `json:"rare_gap_ms,omitempty"`
 }
 
 // result is what was found about one subject.
@@ -87,14 +94,17 @@ func evaluate(subjects []subject, observed []observations) []result {
 	return results
 }
 
-func newDocument(set settings, results []result) document {
+// newDocument has the circumstances of a run and nothing of its results.
+func newDocument(set settings) document {
 	return document{
 		Schema: schema,
 		Machine: machine{
 			GoVersion: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPUCount: runtime.NumCPU(),
 		},
-		Settings: recorded{Runs: set.runs, WarmRuns: warmRuns, Invocations: set.invocations, MemoryMB: memoryMB},
-		Subjects: results,
+		Settings: recorded{
+			Runs: set.runs, WarmRuns: warmRuns, Invocations: set.invocations, MemoryMB: memoryMB,
+			Parallel: set.parallel, RareGap: millis(set.rare),
+		},
 	}
 }
 

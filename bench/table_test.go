@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var update = flag.Bool("update", false, "write testdata/table.golden anew")
+var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestTable(t *testing.T) {
 	t.Parallel()
@@ -36,13 +36,18 @@ func TestTable(t *testing.T) {
 	}
 	var got bytes.Buffer
 	require.NoError(t, printTable(&got, d))
-	const file = "testdata/table.golden"
+	golden(t, "testdata/table.golden", got.String())
+}
+
+// golden compares with a file.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
 	if *update {
-		require.NoError(t, os.WriteFile(file, got.Bytes(), 0o600))
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o600))
 	}
 	want, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Equal(t, string(want), got.String())
+	require.Equal(t, string(want), got)
 }
 
 func TestEvaluate(t *testing.T) {

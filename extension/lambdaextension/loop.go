@@ -121,7 +121,7 @@ func (e *lambdaExtension) tick(ctx context.Context, every time.Duration) {
 			select {
 			case <-ticker.C:
 				e.delivers()
-				limited, cancel := context.WithTimeout(ctx, e.flush.Timeout)
+				limited, cancel := e.unheld(ctx)
 				_ = e.flushAll(limited) // what fails stays queued
 				cancel()
 			case <-ctx.Done():
@@ -132,11 +132,22 @@ func (e *lambdaExtension) tick(ctx context.Context, every time.Duration) {
 }
 
 func (e *lambdaExtension) deliverWhatWaited(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, e.flush.Timeout)
+	ctx, cancel := e.unheld(ctx)
 	e.wg.Go(func() {
 		defer cancel()
 		_ = e.flushAll(ctx) // what fails stays queued
 	})
+}
+
+// unheld is the context of a flush that nobody waits for. It ends some time, so that flushes do not pile up, but without a
+// deadline: one that passes while the environment is frozen says nothing about the backend.
+func (e *lambdaExtension) unheld(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	timer := time.AfterFunc(e.flush.Timeout, cancel)
+	return ctx, func() {
+		timer.Stop()
+		cancel()
+	}
 }
 
 // begin starts to deliver what is waiting, while something else goes on. leave stops being interested in the outcome;

@@ -24,6 +24,10 @@ const (
 	// what came after it; few, because each may hold a connection, of which the function has its share too.
 	maxInFlight = 4
 
+	// probeWait is how long a flush waits to see whether a backend that was down is back. One that answers by then gets
+	// the rest within the same flush, and one that hangs costs no more than that.
+	probeWait = 100 * time.Millisecond
+
 	// shutdownTimeout bounds the last delivery where no lifecycle sets a deadline.
 	shutdownTimeout = 5 * time.Second
 
@@ -95,6 +99,7 @@ type decouple[T any] struct {
 type flight[T any] struct {
 	item   item[T]
 	cancel context.CancelFunc
+	began  time.Time
 	// overdue is set when a flush stopped waiting for it.
 	overdue bool
 }
@@ -330,8 +335,14 @@ func (d *decouple[T]) Flush(ctx context.Context) error {
 		d.giveUpAt(d.lifecycle.ShutdownDeadline())
 	}
 	if end, ok := ctx.Deadline(); ok && d.last() {
-		timer := time.AfterFunc(time.Until(end)/2, d.abandon)
+		began := time.Now()
+		timer := time.AfterFunc(time.Until(end)/2, func() { d.abandon(began) })
 		defer timer.Stop()
+	}
+	if !patient && !d.last() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, probeWait)
+		defer cancel()
 	}
 	for {
 		d.dispatch()
@@ -404,13 +415,14 @@ func (d *decouple[T]) overdue() {
 	}
 }
 
-// abandon cancels the deliveries that a flush has waited for in vain, so that they are tried once more. It is for the
-// end of the environment: their data may arrive twice then, where it would otherwise be lost.
-func (d *decouple[T]) abandon() {
+// abandon cancels the deliveries that a flush has waited for in vain, and those that were under way before, so that they
+// are tried once more. It is for the end of the environment: their data may arrive twice then, where it would otherwise be
+// lost.
+func (d *decouple[T]) abandon(before time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, f := range d.flights {
-		if f.overdue {
+		if f.overdue || f.began.Before(before) {
 			f.cancel()
 		}
 	}
@@ -452,8 +464,8 @@ func (d *decouple[T]) dispatch() {
 		it := d.take()
 		n := d.takeoff
 		d.takeoff++
-		ctx, cancel := context.WithTimeout(d.sending, d.cfg.Timeout)
-		d.flights[n] = flight[T]{item: it, cancel: cancel}
+		ctx, cancel := withAwakeTimeout(d.sending, d.cfg.Timeout)
+		d.flights[n] = flight[T]{item: it, cancel: cancel, began: time.Now()}
 		go d.send(ctx, n, it)
 	}
 }

@@ -105,3 +105,24 @@ func TestFlushVariableThatIsWrong(t *testing.T) {
 	r.nothingLost(t)
 	require.Equal(t, 1, strings.Count(r.log.String(), `unknown flush strategy \"sometimes\"`))
 }
+
+// The answer to a request comes while the environment is frozen, for longer than any request may take. It has been waiting
+// when the environment is thawed, and is taken for what it is.
+func TestAnswerThatComesInAFreeze(t *testing.T) {
+	r := newRig(t, setup{
+		config: strings.Replace(usualConfig, "  decouple:\n", "  decouple: {timeout: 1s}\n", 1),
+		faults: "latency=100ms",
+		env: map[string]string{
+			"OTELCOL_LAMBDA_FLUSH_STRATEGY": "periodic", "OTELCOL_LAMBDA_FLUSH_INTERVAL": "50ms",
+		},
+	})
+	r.init(t)
+	for range 4 {
+		r.succeed(t)
+		time.Sleep(1500 * time.Millisecond) // frozen
+	}
+	require.NoError(t, r.sink.SetFaults())
+	r.end(t)
+	r.nothingLost(t)
+	require.NotContains(t, r.log.String(), "does not take data")
+}

@@ -32,6 +32,7 @@ func convert(root map[string]any, lookup lookupEnv) []Change {
 	for _, id := range d.ids("exporters") {
 		disableQueue(d, id)
 		disableRetry(d, id)
+		disableTimeout(d, id)
 		readHeaders(d, id)
 	}
 	sizeMemoryLimiters(d, lookup)

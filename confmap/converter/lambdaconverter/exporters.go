@@ -164,3 +164,14 @@ func disableRetry(d *document, id string) {
 			set(map[string]any{"enabled": false}, "exporters", id, "retry_on_failure"))
 	}
 }
+
+// disableTimeout takes away the OTLP exporters' own bound on a request, unless the user has set one. It runs on through a
+// freeze, and would cancel a request on thaw whose answer has been waiting for just as long; decouple bounds a delivery by
+// the time that the environment was awake.
+func disableTimeout(d *document, id string) {
+	cfg, ok := d.exporter(id)
+	if ok && isOTLP(id) && isNothing(cfg["timeout"]) {
+		d.did("the exporter's timeout is switched off: decouple bounds a delivery, not counting freezes",
+			[]zap.Field{keyField("exporters", id, "timeout")}, set("0s", "exporters", id, "timeout"))
+	}
+}
