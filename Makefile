@@ -4,6 +4,7 @@
 #   RACE=auto|on|off   auto: the race detector wherever cgo works; on: fail where it does not
 #   FUZZTIME=30s       how long each fuzz target runs
 #   FAULTS='-run X'    flags for test-faults
+#   SOAK='-seed 7'     flags for test-soak
 #   BENCH='-runs 40'   flags for bench
 
 MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
@@ -16,6 +17,7 @@ GO       ?= go
 RACE     ?= auto
 FUZZTIME ?= 30s
 FAULTS   ?=
+SOAK     ?=
 BENCH    ?=
 
 BUILD_DIR    := build
@@ -162,6 +164,10 @@ test: $(STOCK_COLLECTOR) ## Run all tests, with the race detector where there is
 .PHONY: test-faults
 test-faults: ## Break the collector in every way at every moment, and print what the function noticed
 	@$(GO) run ./test/faults $(FAULTS)
+
+.PHONY: test-soak
+test-soak: ## Run 20,000 invocations with everything drawn at random, and account for every item
+	@$(GO) run ./test/soak $(SOAK)
 
 .PHONY: size
 size: ## Print and gate the sizes of budget_test.go

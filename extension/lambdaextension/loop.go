@@ -296,22 +296,22 @@ func (e *lambdaExtension) shutdown(ctx context.Context, event extensionsapi.Even
 	if deadline.IsZero() {
 		deadline = now.Add(defaultShutdownTime)
 	}
-	// Three quarters of the time for delivery while all pipelines run, a part for them to shut down, and a rest for
-	// the process to exit before it is killed.
+	// Two thirds of the time for delivery while all pipelines run, a part for them to shut down, and a rest for the process
+	// to exit before it is killed, on a small share of a CPU and with the disk that it writes to busy.
 	left := deadline.Sub(now)
 	e.mu.Lock()
-	e.deadline = now.Add(left * 9 / 10)
+	e.deadline = now.Add(left * 4 / 5)
 	e.mu.Unlock()
 	e.logger.Debug("The environment ends", zap.String("reason", event.Reason()), zap.Duration("time_left", left))
 
 	e.disk.prepare(event.Reason())
-	ctx, cancel := context.WithDeadline(ctx, now.Add(left*3/4))
+	ctx, cancel := context.WithDeadline(ctx, now.Add(left*2/3))
 	defer cancel()
 	e.awaitLastEvents(ctx, lastRequestID)
 	if err := e.flushAll(ctx); err != nil {
 		e.logger.Debug("Not everything was delivered before shutdown", zap.Error(err))
 	}
-	e.settings.stop(now.Add(left * 19 / 20))
+	e.settings.stop(now.Add(left * 9 / 10))
 }
 
 // awaitLastEvents waits for the report of the last invocation, if anybody is interested, and for everything that came

@@ -279,9 +279,9 @@ func TestShutdownTimes(t *testing.T) {
 			extensionsapi.Event{DeadlineMs: 2000},
 			func(context.Context) error { time.Sleep(time.Second); return nil }, time.Second, 2 * time.Second,
 		},
-		"a hanging backend": {extensionsapi.Event{DeadlineMs: 2000}, untilDone, 1500 * time.Millisecond, 2 * time.Second},
-		"less time":         {extensionsapi.Event{DeadlineMs: 1000}, untilDone, 750 * time.Millisecond, time.Second},
-		"no deadline":       {extensionsapi.Event{}, untilDone, 1500 * time.Millisecond, 2 * time.Second},
+		"a hanging backend": {extensionsapi.Event{DeadlineMs: 2000}, untilDone, 2 * time.Second * 2 / 3, 2 * time.Second},
+		"less time":         {extensionsapi.Event{DeadlineMs: 1000}, untilDone, time.Second * 2 / 3, time.Second},
+		"no deadline":       {extensionsapi.Event{}, untilDone, 2 * time.Second * 2 / 3, 2 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -291,7 +291,7 @@ func TestShutdownTimes(t *testing.T) {
 				start := time.Now()
 				var log recorder
 				e.Join(&fakeParticipant{name: "decouple", log: &log, flush: func(ctx context.Context) error {
-					require.Equal(t, test.left*9/10, e.ShutdownDeadline().Sub(start), "components know that it is the last time")
+					require.Equal(t, test.left*4/5, e.ShutdownDeadline().Sub(start), "components know that it is the last time")
 					return test.flush(ctx)
 				}})
 				require.True(t, e.ShutdownDeadline().IsZero())
@@ -299,7 +299,7 @@ func TestShutdownTimes(t *testing.T) {
 				e.shutdown(t.Context(), test.event, "")
 				require.Equal(t, test.want, time.Since(start))
 				deadline := <-stopped
-				require.Equal(t, test.left*19/20, deadline.Sub(start))
+				require.Equal(t, test.left*9/10, deadline.Sub(start))
 				require.True(t, deadline.After(e.ShutdownDeadline()), "first the components end, then the process")
 				require.Equal(t, []string{"drain decouple", "flush decouple"}, log.all())
 			})
@@ -376,7 +376,7 @@ func TestShutdownWaitsForTheReportWithinItsTime(t *testing.T) {
 		e.subscription.listener = telemetryapi.NewListener(telemetryapi.ListenerSettings{Handle: e.handle})
 		start := time.Now()
 		e.shutdown(t.Context(), extensionsapi.Event{DeadlineMs: 200}, "1")
-		require.Equal(t, 150*time.Millisecond, time.Since(start))
+		require.Equal(t, 200*time.Millisecond*2/3, time.Since(start))
 	})
 }
 

@@ -100,8 +100,8 @@ const (
 	defaultHold = time.Second
 
 	// shutdownMargin is what killing the collector and exiting takes, on a small share of a CPU.
-	shutdownMargin      = 80 * time.Millisecond
-	shutdownMarginShare = 25
+	shutdownMargin      = 160 * time.Millisecond
+	shutdownMarginShare = 12
 	// defaultShutdown is assumed where SHUTDOWN has no deadline; Lambda gives external extensions two seconds.
 	defaultShutdown = 2 * time.Second
 	// signalShutdown is how long a collector may take after a signal, which happens on developers' machines only.
