@@ -180,6 +180,10 @@ func newRig(ctx context.Context, c cell, p programs, free *ports, dir string) (*
 			faultyextension.EnvMoment:            string(c.moment),
 		},
 	}
+	if c.fault.name == faultyextension.DiskFull {
+		// The one that is small, not the one that the simulator gives each environment.
+		opts.Env["TMPDIR"] = "/tmp"
+	}
 	if c.moment == faultyextension.InitNext {
 		// The collector is ready long before the function, so that the fault happens in Init and not after it.
 		opts.FunctionDir = filepath.Dir(p.function)
