@@ -153,6 +153,8 @@ type setup struct {
 	unguarded bool
 	env       map[string]string
 	options   func(*lambdasim.Options)
+	// prepare may change the rest when the backend is there, but no configuration yet.
+	prepare func(*rig, *setup)
 }
 
 // usualConfig is the layer's default configuration on ports of the test's own.
@@ -189,6 +191,9 @@ func newRig(t *testing.T, s setup) *rig {
 	r := &rig{sink: otlpsink.New(otlpsink.Options{Faults: faults}), ports: freePorts(t), log: &transcript{}}
 	require.NoError(t, r.sink.Start(t.Context()))
 	t.Cleanup(func() { require.NoError(t, r.sink.Close()) })
+	if s.prepare != nil {
+		s.prepare(r, &s)
+	}
 	if s.config == "" {
 		s.config = usualConfig
 	}

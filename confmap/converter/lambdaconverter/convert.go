@@ -33,6 +33,7 @@ func convert(root map[string]any, lookup lookupEnv) []Change {
 		disableQueue(d, id)
 		disableRetry(d, id)
 		disableTimeout(d, id)
+		distrustConnections(d, id)
 		readHeaders(d, id)
 	}
 	sizeMemoryLimiters(d, lookup)

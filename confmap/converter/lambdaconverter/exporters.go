@@ -175,3 +175,34 @@ func disableTimeout(d *document, id string) {
 			[]zap.Field{keyField("exporters", id, "timeout")}, set("0s", "exporters", id, "timeout"))
 	}
 }
+
+const (
+	// idleConnTimeout is for how long a connection that nobody uses may be used again, by the wall clock. Load balancers
+	// close theirs after a minute (AWS ALB) or later (NLB and NAT gateways: 350 s), and in a freeze nobody sees that.
+	idleConnTimeout = "50s"
+
+	// keepaliveTime is after how long without a word a connection with a request under way is asked whether it is still
+	// there. gRPC servers put up with few such questions by default (no more than one in five minutes), and requests that
+	// take that long are rare.
+	keepaliveTime = "30s"
+	// keepaliveTimeout is for how long what was sent may go without TCP's acknowledgement (TCP_USER_TIMEOUT) before the
+	// connection is given up. It is what finds a connection that died in a freeze without a word; the kernel's own limit
+	// is 15 minutes.
+	keepaliveTimeout = "5s"
+)
+
+// distrustConnections has the OTLP exporters drop connections that may have died in a freeze, unless the user has set the
+// key.
+func distrustConnections(d *document, id string) {
+	cfg, ok := d.exporter(id)
+	switch {
+	case !ok || !isOTLP(id):
+	case isOTLPHTTP(id) && isNothing(cfg["idle_conn_timeout"]):
+		d.did("a connection that has not been used for that long is not used again: it may have died in a freeze",
+			[]zap.Field{keyField("exporters", id, "idle_conn_timeout")}, set(idleConnTimeout, "exporters", id, "idle_conn_timeout"))
+	case !isOTLPHTTP(id) && isNothing(cfg["keepalive"]):
+		d.did("a connection that died in a freeze is found out within seconds",
+			[]zap.Field{keyField("exporters", id, "keepalive")},
+			set(map[string]any{"time": keepaliveTime, "timeout": keepaliveTimeout}, "exporters", id, "keepalive"))
+	}
+}
