@@ -68,7 +68,7 @@ func gaps(rare time.Duration) []gap {
 	return []gap{
 		{gapFrequent, 10 * time.Millisecond, 40},
 		{"1s", time.Second, 12},
-		{gapRare, rare, 4},
+		{gapRare, rare, 6},
 	}
 }
 

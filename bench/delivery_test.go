@@ -45,7 +45,7 @@ func TestMatrix(t *testing.T) {
 	require.Len(t, names, len(all), "each has a name of its own")
 	require.Empty(t, one(t, "end/rare/healthy").backend.faults())
 	require.Empty(t, settings{match: regexp.MustCompile("often")}.matrix())
-	require.Equal(t, 57*time.Second, one(t, "end/rare/healthy").limit())
+	require.Equal(t, 63*time.Second, one(t, "end/rare/healthy").limit())
 }
 
 func TestCellSettings(t *testing.T) {

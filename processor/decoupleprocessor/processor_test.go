@@ -273,7 +273,7 @@ func TestDeadBackendHoldsOneFlushOnly(t *testing.T) {
 		s.send(t, "a")
 		held, err := s.flush(t, 3*time.Second)
 		require.ErrorIs(t, err, errKept)
-		require.LessOrEqual(t, held, 3*time.Second)
+		require.Equal(t, 7*initialBackoff, held, "the wait for a fifth try would be longer than heldRetry")
 
 		var total time.Duration
 		for range 100 {
@@ -285,6 +285,59 @@ func TestDeadBackendHoldsOneFlushOnly(t *testing.T) {
 		}
 		require.Zero(t, total, "later flushes do not wait for a backend that is down")
 		s.lifecycle.end(0)
+		s.stop(t)
+	})
+}
+
+func TestFlushIsNotHeldForAsLongAsTheBackendAsksFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, func(_ context.Context, n int, _ ptrace.Traces) error {
+			if n == 1 {
+				return errors.New("Throttle (1s), error: too many requests")
+			}
+			return nil
+		})
+		s.send(t, "a")
+		held, err := s.flush(t, 3*time.Second)
+		require.ErrorIs(t, err, errKept)
+		require.Zero(t, held)
+
+		// Beside a handler nobody waits, so there is time to be patient.
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		time.Sleep(time.Second)
+		require.NoError(t, s.lifecycle.joined[0].Flush(ctx))
+		require.Equal(t, []string{"a"}, s.backend.arrived())
+		s.stop(t)
+	})
+}
+
+func TestBackendThatIsBackIsFoundWhileTheHandlerRuns(t *testing.T) {
+	const roundTrip = 20 * time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		var up atomic.Bool
+		s := start(t, func(context.Context, int, ptrace.Traces) error {
+			time.Sleep(roundTrip)
+			if !up.Load() {
+				return errUnavailable
+			}
+			return nil
+		})
+		s.send(t, "a")
+		_, err := s.flush(t, 3*time.Second)
+		require.ErrorIs(t, err, errKept)
+		time.Sleep(maxBackoff)
+		s.send(t, "b")
+		held, err := s.flush(t, 3*time.Second)
+		require.ErrorIs(t, err, errKept)
+		require.Equal(t, heldProbe, held, "nobody is held for the answer")
+
+		up.Store(true)
+		time.Sleep(maxBackoff)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		require.NoError(t, s.lifecycle.joined[0].Flush(ctx), "beside the handler there is time for it, and for the rest")
+		require.ElementsMatch(t, []string{"a", "b"}, s.backend.arrived())
 		s.stop(t)
 	})
 }
