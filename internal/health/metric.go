@@ -41,6 +41,9 @@ const (
 	AttrComponent = "otelcol.component.id"
 )
 
+// SignalLogs is the value of AttrSignal for log records.
+const SignalLogs = "logs"
+
 // Metrics are all of them.
 func Metrics() []Metric {
 	return []Metric{
@@ -88,7 +91,7 @@ func (m Metric) meaning() (unit, description string) {
 	case GuardSkipped:
 		return "{invocation}", "Invocations that passed while the collector was not there or not ready"
 	case DroppedItems:
-		return "{item}", "Spans, metric points and log records that were accepted and not delivered"
+		return "{item}", "Spans, metric points and log records that were lost on their way to the backend"
 	case SentItems:
 		return "{item}", "Spans, metric points and log records that the backend has taken"
 	case SentRequests:

@@ -58,6 +58,18 @@ func (r *Registry) Add(m Metric, n int64, attributes ...Attribute) {
 	r.entry(m, attributes).Total += n
 }
 
+// Drop counts n items of a signal that will not be delivered. Reasons are few and fixed: each is a time series.
+func (r *Registry) Drop(signal, reason string, n int) {
+	r.Add(DroppedItems, int64(n), Attribute{AttrSignal, signal}, Attribute{AttrReason, reason})
+}
+
+// Dropped returns how many items of a signal were dropped for a reason.
+func (r *Registry) Dropped(signal, reason string) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.entry(DroppedItems, []Attribute{{AttrSignal, signal}, {AttrReason, reason}}).Total
+}
+
 // Set takes over a total that somebody else has counted since a time of theirs.
 func (r *Registry) Set(m Metric, total int64, since time.Time, attributes ...Attribute) {
 	r.mu.Lock()

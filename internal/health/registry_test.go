@@ -49,6 +49,20 @@ func TestRegistry(t *testing.T) {
 	require.Equal(t, []Count{{DroppedItems, []Attribute{logs}, 4, since}}, got)
 }
 
+func TestDrop(t *testing.T) {
+	r := NewRegistry(since)
+	require.Zero(t, r.Dropped(SignalLogs, "late"))
+	require.Empty(t, r.Counts(), "asking counts nothing")
+	r.Drop(SignalLogs, "late", 2)
+	r.Drop("traces", "late", 4)
+	r.Drop(SignalLogs, "late", 1)
+	require.EqualValues(t, 3, r.Dropped(SignalLogs, "late"))
+	require.Equal(t, []Count{
+		{DroppedItems, []Attribute{{AttrSignal, "logs"}, {AttrReason, "late"}}, 3, since},
+		{DroppedItems, []Attribute{{AttrSignal, "traces"}, {AttrReason, "late"}}, 4, since},
+	}, r.Counts())
+}
+
 // What is counted while a report is under way is part of the next one.
 func TestCountingWhileReporting(t *testing.T) {
 	r := NewRegistry(since)

@@ -48,6 +48,10 @@ const (
 	// readTimeout bounds how long a delivery may take to come in. A freeze in the middle of one runs it out, and the
 	// delivery is sent again.
 	readTimeout = 10 * time.Second
+
+	// handleGrace is how long Handle may take to notice that its context has ended, so that what it counts as lost is
+	// counted when Shutdown returns.
+	handleGrace = 50 * time.Millisecond
 )
 
 // ListenerSettings are what a Listener needs.
@@ -59,6 +63,9 @@ type ListenerSettings struct {
 	// Handle is called with the events of one delivery, never with none, in the order in which deliveries arrived, one
 	// call at a time. The next delivery waits until it returns. ctx ends when Shutdown runs out of time.
 	Handle func(ctx context.Context, events []Event)
+	// Lost, if set, is told of everything that was accepted and does not get through Handle. Several goroutines may call
+	// it at a time.
+	Lost func(loss Loss, items int)
 	// Logger gets one line for each kind of problem, never one for each delivery: what we write comes back to us as
 	// telemetry when somebody subscribes to the extension stream.
 	Logger *zap.Logger
@@ -67,25 +74,14 @@ type ListenerSettings struct {
 	_ struct{}
 }
 
-// Counters tell what became of deliveries since Listen.
+// Counters tell what became of deliveries since Listen. What was lost is told to ListenerSettings.Lost.
 type Counters struct {
 	// Deliveries is the number of bodies accepted.
 	Deliveries uint64
 	// Events is the number of events passed to Handle.
 	Events uint64
-	// Malformed is the number of array elements that were not events.
-	Malformed uint64
-	// Undecodable is the number of bodies accepted that are not a JSON array or break off. Events before the break are
-	// in Events.
-	Undecodable uint64
-	// Oversized is the number of bodies dropped for their size.
-	Oversized uint64
 	// Rejected is the number of deliveries answered with 503, which Lambda is expected to send again.
 	Rejected uint64
-	// Panics is the number of deliveries whose Handle panicked.
-	Panics uint64
-	// Abandoned is the number of bodies accepted and dropped because Shutdown ran out of time.
-	Abandoned uint64
 }
 
 // Listener takes the deliveries of the AWS Lambda Telemetry API.
@@ -113,7 +109,7 @@ type Listener struct {
 
 	connections atomic.Int64
 
-	deliveries, events, malformed, undecodable, oversized, rejected, panics, abandoned atomic.Uint64
+	deliveries, events, rejected atomic.Uint64
 
 	warnMalformed, warnUndecodable, warnOversized, warnRejected, warnPanic, warnServer sync.Once
 }
@@ -122,6 +118,9 @@ type Listener struct {
 func NewListener(settings ListenerSettings) *Listener {
 	if settings.Logger == nil {
 		settings.Logger = zap.NewNop()
+	}
+	if settings.Lost == nil {
+		settings.Lost = func(Loss, int) {}
 	}
 	l := &Listener{
 		settings: settings,
@@ -201,21 +200,12 @@ func (l *Listener) Idle(ctx context.Context) error {
 
 // Counters returns what became of deliveries so far.
 func (l *Listener) Counters() Counters {
-	return Counters{
-		Deliveries:  l.deliveries.Load(),
-		Events:      l.events.Load(),
-		Malformed:   l.malformed.Load(),
-		Undecodable: l.undecodable.Load(),
-		Oversized:   l.oversized.Load(),
-		Rejected:    l.rejected.Load(),
-		Panics:      l.panics.Load(),
-		Abandoned:   l.abandoned.Load(),
-	}
+	return Counters{Deliveries: l.deliveries.Load(), Events: l.events.Load(), Rejected: l.rejected.Load()}
 }
 
 // Shutdown stops listening, and returns when everything that was accepted has been handled or ctx has ended. In the
-// latter case the context of Handle ends too, what is left is counted as abandoned, and the error is that of ctx.
-// More calls return the same result; calls without Listen or Serve before are fine.
+// latter case what is left is lost, the context of Handle ends too, which gives it a moment to return, and the error is
+// that of ctx. More calls return the same result; calls without Listen or Serve before are fine.
 func (l *Listener) Shutdown(ctx context.Context) error {
 	l.shutdownOnce.Do(func() { l.shutdownErr = l.shutdown(ctx) })
 	return l.shutdownErr
@@ -251,7 +241,14 @@ func (l *Listener) shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	// The worker drops what is left once Handle returns, which need not be soon; it is not waited for.
+	if n := l.queue.clear(); n > 0 {
+		l.settings.Lost(LossAbandoned, n)
+	}
+	l.abandon()
+	select {
+	case <-finished:
+	case <-time.After(handleGrace):
+	}
 	return fmt.Errorf("shut down the telemetry listener: %w", ctx.Err())
 }
 
@@ -275,7 +272,7 @@ func (l *Listener) receive(w http.ResponseWriter, r *http.Request) {
 	body, err := readBody(r)
 	switch {
 	case errors.Is(err, errOversized):
-		l.oversized.Add(1)
+		l.settings.Lost(LossOversized, 1)
 		l.warnOversized.Do(func() {
 			l.settings.Logger.Warn("Dropped a telemetry delivery that is too large; later ones are only counted.",
 				zap.Int("max_bytes", maxBodyBytes))
@@ -337,37 +334,34 @@ func (l *Listener) work() {
 		if !ok {
 			return
 		}
-		if l.handling.Err() != nil {
-			l.abandoned.Add(1)
-		} else {
-			l.handle(body)
-		}
+		l.handle(body)
 		l.queue.release(body)
 	}
 }
 
 func (l *Listener) handle(body []byte) {
+	var batch Batch
 	// A panic here would end the process, and with it the function's invocation. Whoever comes next on this goroutine
 	// is a pipeline with components that are not ours.
 	defer func() {
 		if p := recover(); p != nil {
-			l.panics.Add(1)
+			l.settings.Lost(LossPanic, max(1, len(batch.Events)))
 			l.warnPanic.Do(func() {
 				l.settings.Logger.Error("Lost a telemetry delivery to a panic; later ones are only counted.",
 					zap.Any("panic", p), zap.Stack("stack"))
 			})
 		}
 	}()
-	batch, err := Decode(body)
-	if err != nil {
-		l.undecodable.Add(1)
+	var err error
+	if batch, err = Decode(body); err != nil {
+		l.settings.Lost(LossUndecodable, 1)
 		l.warnUndecodable.Do(func() {
 			l.settings.Logger.Warn("A telemetry delivery is not a JSON array of events; later ones are only counted.",
 				zap.Int("events_before_the_break", len(batch.Events)), zap.Error(err))
 		})
 	}
 	if batch.Malformed > 0 {
-		l.malformed.Add(uint64(batch.Malformed))
+		l.settings.Lost(LossMalformed, batch.Malformed)
 		l.warnMalformed.Do(func() {
 			l.settings.Logger.Warn("A telemetry delivery has elements that are not events; later ones are only counted.",
 				zap.Int("elements", batch.Malformed))

@@ -7,11 +7,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -46,6 +48,27 @@ func (r *recorder) types() []string {
 		types = append(types, string(e.Type))
 	}
 	return types
+}
+
+// losses adds up what it is told.
+type losses struct {
+	mu    sync.Mutex
+	items map[Loss]int
+}
+
+func (l *losses) add(loss Loss, items int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.items == nil {
+		l.items = map[Loss]int{}
+	}
+	l.items[loss] += items
+}
+
+func (l *losses) all() map[Loss]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.items)
 }
 
 func startListener(t *testing.T, settings ListenerSettings) (*Listener, *http.Client, string) {
@@ -111,24 +134,25 @@ func TestListenerDelivers(t *testing.T) {
 
 func TestListenerAnswersNonsenseWithSuccess(t *testing.T) {
 	logs, observed := observer.New(zapcore.DebugLevel)
-	rec := &recorder{}
-	l, client, url := startListener(t, ListenerSettings{Handle: rec.handle, Logger: zap.New(logs)})
+	rec, lost := &recorder{}, &losses{}
+	l, client, url := startListener(t, ListenerSettings{Handle: rec.handle, Lost: lost.add, Logger: zap.New(logs)})
 	for range 3 {
 		require.Equal(t, 200, post(t, client, url, ""))
 		require.Equal(t, 200, post(t, client, url, "not json"))
-		require.Equal(t, 200, post(t, client, url, `[{"type":"good"},7,{"type":"cut`))
+		require.Equal(t, 200, post(t, client, url, `[{"type":"good"},7,{},{"type":"cut`))
 		require.Equal(t, 200, post(t, client, url, `[]`))
 	}
 	require.NoError(t, l.Idle(t.Context()))
 	require.Equal(t, []string{"good", "good", "good"}, rec.types())
-	require.Equal(t, Counters{Deliveries: 12, Events: 3, Malformed: 3, Undecodable: 9}, l.Counters())
+	require.Equal(t, Counters{Deliveries: 12, Events: 3}, l.Counters())
+	require.Equal(t, map[Loss]int{LossMalformed: 6, LossUndecodable: 9}, lost.all())
 	require.Equal(t, 2, observed.Len(), "one line for each kind of problem: %v", observed.All())
 }
 
 func TestListenerDropsOversizedBodies(t *testing.T) {
 	logs, observed := observer.New(zapcore.DebugLevel)
-	rec := &recorder{}
-	l, client, url := startListener(t, ListenerSettings{Handle: rec.handle, Logger: zap.New(logs)})
+	rec, lost := &recorder{}, &losses{}
+	l, client, url := startListener(t, ListenerSettings{Handle: rec.handle, Lost: lost.add, Logger: zap.New(logs)})
 	huge := `[{"type":"huge","record":"` + strings.Repeat("x", maxBodyBytes) + `"}]`
 	require.Equal(t, 200, post(t, client, url, huge))
 
@@ -144,7 +168,8 @@ func TestListenerDropsOversizedBodies(t *testing.T) {
 	require.Equal(t, 200, post(t, client, url, fits))
 	require.NoError(t, l.Idle(t.Context()))
 	require.Equal(t, []string{"fits"}, rec.types())
-	require.Equal(t, Counters{Deliveries: 1, Events: 1, Oversized: 2}, l.Counters())
+	require.Equal(t, Counters{Deliveries: 1, Events: 1}, l.Counters())
+	require.Equal(t, map[Loss]int{LossOversized: 2}, lost.all())
 	require.Equal(t, 1, observed.Len())
 }
 
@@ -178,27 +203,28 @@ func TestListenerRefusesWhenFull(t *testing.T) {
 
 func TestListenerSurvivesPanic(t *testing.T) {
 	logs, observed := observer.New(zapcore.DebugLevel)
-	rec := &recorder{}
+	rec, lost := &recorder{}, &losses{}
 	handle := func(ctx context.Context, events []Event) {
 		if events[0].Type == "bad" {
 			panic("not ours")
 		}
 		rec.handle(ctx, events)
 	}
-	l, client, url := startListener(t, ListenerSettings{Handle: handle, Logger: zap.New(logs)})
+	l, client, url := startListener(t, ListenerSettings{Handle: handle, Lost: lost.add, Logger: zap.New(logs)})
 	for range 2 {
-		require.Equal(t, 200, post(t, client, url, `[{"type":"bad"}]`))
+		require.Equal(t, 200, post(t, client, url, `[{"type":"bad"},{"type":"good"},1]`))
 		require.Equal(t, 200, post(t, client, url, `[{"type":"good"}]`))
 	}
 	require.NoError(t, l.Idle(t.Context()))
 	require.Equal(t, []string{"good", "good"}, rec.types())
-	require.EqualValues(t, 2, l.Counters().Panics)
-	require.Equal(t, 1, observed.Len())
+	require.Equal(t, map[Loss]int{LossPanic: 4, LossMalformed: 2}, lost.all())
+	require.Equal(t, 1, observed.FilterMessageSnippet("panic").Len())
 }
 
 func TestListenerShutdownHandlesWhatWasAccepted(t *testing.T) {
 	rec := &recorder{entered: make(chan struct{}), proceed: make(chan struct{})}
-	l, client, url := startListener(t, ListenerSettings{Handle: rec.handle})
+	lost := &losses{}
+	l, client, url := startListener(t, ListenerSettings{Handle: rec.handle, Lost: lost.add})
 	for range 3 {
 		require.Equal(t, 200, post(t, client, url, `[{"type":"a"}]`))
 	}
@@ -210,32 +236,70 @@ func TestListenerShutdownHandlesWhatWasAccepted(t *testing.T) {
 	}
 	require.NoError(t, <-done)
 	require.Len(t, rec.types(), 3)
+	require.Empty(t, lost.all())
 	require.NoError(t, l.Shutdown(t.Context()), "again")
 	_, err := do(t, client, http.MethodPost, url, nil) //nolint:bodyclose // there is no answer
 	require.Error(t, err)
 }
 
-func TestListenerShutdownIsBounded(t *testing.T) {
-	entered := make(chan struct{})
-	l := NewListener(ListenerSettings{Handle: func(ctx context.Context, _ []Event) {
-		close(entered)
-		<-ctx.Done()
-	}})
-	require.NoError(t, l.Listen())
-	l.Serve()
-	client := &http.Client{Transport: &http.Transport{}}
-	defer client.CloseIdleConnections()
-	url := "http://127.0.0.1:" + strings.Split(l.Addr().String(), ":")[1]
-	require.Equal(t, 200, post(t, client, url, `[{"type":"a"}]`))
-	<-entered
-	require.Equal(t, 200, post(t, client, url, `[{"type":"b"}]`))
+// idleListener is one to which nobody connects.
+type idleListener struct{ closed chan struct{} }
 
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	require.ErrorIs(t, l.Shutdown(ctx), context.DeadlineExceeded)
-	require.ErrorIs(t, l.Shutdown(t.Context()), context.DeadlineExceeded, "the result stays")
-	require.NoError(t, l.Idle(t.Context()), "the worker gives up what is left")
-	require.EqualValues(t, 1, l.Counters().Abandoned)
+func (l idleListener) Accept() (net.Conn, error) {
+	<-l.closed
+	return nil, net.ErrClosed
+}
+
+func (l idleListener) Close() error {
+	close(l.closed)
+	return nil
+}
+
+func (idleListener) Addr() net.Addr { return &net.TCPAddr{} }
+
+func TestListenerShutdownIsBounded(t *testing.T) {
+	const patience = 100 * time.Millisecond
+	for name, tt := range map[string]struct {
+		// handle returns this long after its context has ended.
+		late time.Duration
+		took time.Duration
+	}{
+		"Handle heeds its context":      {took: patience},
+		"Handle takes a moment":         {late: handleGrace / 2, took: patience + handleGrace/2},
+		"Handle has its own idea of it": {late: time.Hour, took: patience + handleGrace},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				lost, handled := &losses{}, 0
+				l := NewListener(ListenerSettings{
+					Listener: idleListener{make(chan struct{})},
+					Lost:     lost.add,
+					Handle: func(ctx context.Context, _ []Event) {
+						handled++
+						<-ctx.Done()
+						time.Sleep(tt.late)
+					},
+				})
+				l.Serve()
+				for range 3 {
+					require.True(t, l.queue.put(t.Context(), []byte(`[{"type":"a"},{"type":"b"}]`), 0))
+				}
+				synctest.Wait()
+
+				start := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				require.ErrorIs(t, l.Shutdown(ctx), context.DeadlineExceeded)
+				require.Equal(t, tt.took, time.Since(start))
+				require.Equal(t, map[Loss]int{LossAbandoned: 2}, lost.all(), "one for each delivery that was not begun")
+				require.ErrorIs(t, l.Shutdown(t.Context()), context.DeadlineExceeded, "the result stays")
+
+				require.NoError(t, l.Idle(t.Context()))
+				require.Equal(t, 1, handled)
+				require.Equal(t, map[Loss]int{LossAbandoned: 2}, lost.all())
+			})
+		})
+	}
 }
 
 func TestListenerShutdownWithoutServe(t *testing.T) {

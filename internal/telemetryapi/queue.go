@@ -99,6 +99,20 @@ func (q *queue) release(body []byte) {
 	q.changed()
 }
 
+// clear drops the bodies that nobody has taken yet, and returns how many there were.
+func (q *queue) clear() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := len(q.bodies)
+	for _, body := range q.bodies {
+		q.bytes -= len(body)
+	}
+	q.bodies = nil
+	q.done += uint64(n)
+	q.changed()
+	return n
+}
+
 // close lets no more bodies in. What is in the queue stays to be taken.
 func (q *queue) close() {
 	q.mu.Lock()

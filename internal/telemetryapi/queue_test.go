@@ -47,6 +47,22 @@ func TestQueueOrderAndBound(t *testing.T) {
 	})
 }
 
+func TestQueueClear(t *testing.T) {
+	q := newQueue(10)
+	require.Zero(t, q.clear())
+	for range 3 {
+		require.True(t, q.put(t.Context(), []byte("123"), 0))
+	}
+	body, ok := q.take()
+	require.True(t, ok)
+	require.Equal(t, 2, q.clear())
+	require.Equal(t, 3, q.bytes, "what was taken is still to be released")
+	q.release(body)
+	require.Zero(t, q.bytes)
+	require.NoError(t, q.idle(t.Context()))
+	require.True(t, q.put(t.Context(), []byte("1234567890"), 0))
+}
+
 func TestQueueTakesOneOversizedBody(t *testing.T) {
 	q := newQueue(3)
 	require.True(t, q.put(t.Context(), []byte("12345"), 0))

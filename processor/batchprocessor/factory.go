@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pipeline"
 	"go.opentelemetry.io/collector/processor"
 	stock "go.opentelemetry.io/collector/processor/batchprocessor"
 )
@@ -33,7 +34,7 @@ func wrap(inner processor.Factory) processor.Factory {
 			if err != nil {
 				return nil, err
 			}
-			b, err := newBatch(ctx, set.Logger, held, func(ctx context.Context) (processor.Traces, error) {
+			b, err := newBatch(ctx, set.Logger, pipeline.SignalTraces, held, func(ctx context.Context) (processor.Traces, error) {
 				return inner.CreateTraces(ctx, set, cfg, behind)
 			})
 			if err != nil {
@@ -49,7 +50,7 @@ func wrap(inner processor.Factory) processor.Factory {
 			if err != nil {
 				return nil, err
 			}
-			b, err := newBatch(ctx, set.Logger, held, func(ctx context.Context) (processor.Metrics, error) {
+			b, err := newBatch(ctx, set.Logger, pipeline.SignalMetrics, held, func(ctx context.Context) (processor.Metrics, error) {
 				return inner.CreateMetrics(ctx, set, cfg, behind)
 			})
 			if err != nil {
@@ -65,7 +66,7 @@ func wrap(inner processor.Factory) processor.Factory {
 			if err != nil {
 				return nil, err
 			}
-			b, err := newBatch(ctx, set.Logger, held, func(ctx context.Context) (processor.Logs, error) {
+			b, err := newBatch(ctx, set.Logger, pipeline.SignalLogs, held, func(ctx context.Context) (processor.Logs, error) {
 				return inner.CreateLogs(ctx, set, cfg, behind)
 			})
 			if err != nil {

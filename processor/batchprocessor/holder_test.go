@@ -20,6 +20,8 @@ import (
 	"go.opentelemetry.io/collector/processor/processortest"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 )
 
 var errFull = errors.New("queue is full")
@@ -121,12 +123,14 @@ func TestWhatIsRefusedUntilShutdownIsCounted(t *testing.T) {
 		holdForEver(cfg)
 		p, err := NewFactory().CreateLogs(t.Context(), set, cfg, &moody{refuse: errFull})
 		require.NoError(t, err)
-		require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
+		host := &lifecycleHost{Host: componenttest.NewNopHost(), health: health.NewRegistry(time.Now())}
+		require.NoError(t, p.Start(t.Context(), host))
 		require.NoError(t, p.ConsumeLogs(t.Context(), body("a")))
 		require.NoError(t, p.ConsumeLogs(t.Context(), body("b")))
 		require.NoError(t, p.Shutdown(t.Context()))
 		dropped := logs.FilterMessage("Data was dropped").All()
 		require.Len(t, dropped, 1)
 		require.EqualValues(t, 2, dropped[0].ContextMap()["count"])
+		require.EqualValues(t, 2, host.health.Dropped("logs", refusedToTheEnd))
 	})
 }

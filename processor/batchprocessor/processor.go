@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pipeline"
 	"go.opentelemetry.io/collector/processor"
 	"go.uber.org/zap"
 
@@ -23,6 +24,9 @@ import (
 
 // errShutdown is what a producer gets that outlived the processor. The stock processor would keep it waiting for ever.
 var errShutdown = errors.New("batch processor is shut down")
+
+// refusedToTheEnd is the reason for data that is dropped.
+const refusedToTheEnd = "refused by the next component until shutdown"
 
 // inner is what the wrapper needs of a stock processor of any signal.
 type inner interface {
@@ -39,6 +43,7 @@ type held interface {
 // batch holds one stock processor at a time, and replaces it on Drain.
 type batch[P inner] struct {
 	logger *zap.Logger
+	signal pipeline.Signal
 	create func(context.Context) (P, error)
 	held   held
 
@@ -63,13 +68,13 @@ type batch[P inner] struct {
 var _ lambdaextension.Participant = (*batch[inner])(nil)
 
 func newBatch[P inner](
-	ctx context.Context, logger *zap.Logger, held held, create func(context.Context) (P, error),
+	ctx context.Context, logger *zap.Logger, signal pipeline.Signal, held held, create func(context.Context) (P, error),
 ) (*batch[P], error) {
 	first, err := create(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &batch[P]{logger: logger, create: create, held: held, current: first, turn: make(chan struct{}, 1)}, nil
+	return &batch[P]{logger: logger, signal: signal, create: create, held: held, current: first, turn: make(chan struct{}, 1)}, nil
 }
 
 // Capabilities are those of the stock processor.
@@ -125,8 +130,10 @@ func (b *batch[P]) end(ctx context.Context) error {
 	}
 	err := b.current.Shutdown(ctx)
 	if _, refused := b.held.release(ctx); refused != nil {
-		b.logger.Warn("Data was dropped", zap.Int("count", b.held.items()),
-			zap.String("reason", "refused by the next component until shutdown"), zap.Error(refused))
+		b.logger.Warn("Data was dropped", zap.Int("count", b.held.items()), zap.String("reason", refusedToTheEnd), zap.Error(refused))
+		if b.lifecycle != nil {
+			b.lifecycle.Health().Drop(b.signal.String(), refusedToTheEnd, b.held.items())
+		}
 	}
 	return err
 }

@@ -27,6 +27,7 @@ import (
 	"go.opentelemetry.io/collector/processor/processortest"
 
 	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 )
 
 // never is a timeout that no test lives to see.
@@ -37,9 +38,12 @@ const never = time.Hour
 type lifecycleHost struct {
 	component.Host
 	lambdaextension.Lifecycle
+	health *health.Registry
 	joined []lambdaextension.Participant
 	left   int
 }
+
+func (h *lifecycleHost) Health() *health.Registry { return h.health }
 
 func (*lifecycleHost) ObserveTraces(ptrace.Traces) func() { return func() {} }
 

@@ -5,10 +5,12 @@ package telemetryapireceiver
 
 import (
 	"errors"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/receiver/receivertest"
@@ -65,6 +67,37 @@ func TestHealth(t *testing.T) {
 	require.Empty(t, lifecycle.joined)
 	lifecycle.health.Add(health.DroppedItems, 1)
 	require.False(t, participant.Drain(t.Context()), "nobody takes it any more")
+}
+
+// What the receiver itself loses leaves like everything else.
+func TestHealthOfTheReceiver(t *testing.T) {
+	lifecycle, factory, cfg := &fakeLifecycle{}, NewFactory(), defaultConfig()
+	set := receivertest.NewNopSettings(metadata.Type)
+	permanent := consumererror.NewPermanent(errors.New("no such tenant"))
+	logs, err := factory.CreateLogs(t.Context(), set, cfg, consumertest.NewErr(permanent))
+	require.NoError(t, err)
+	sink := new(consumertest.MetricsSink)
+	metrics, err := factory.CreateMetrics(t.Context(), set, cfg, sink)
+	require.NoError(t, err)
+	require.NoError(t, logs.Start(t.Context(), hostWith(lifecycle)))
+	require.NoError(t, metrics.Start(t.Context(), hostWith(lifecycle)))
+
+	lifecycle.subscriber.Consume(t.Context(), append(line("a"), line("b")...))
+	require.True(t, lifecycle.joined[0].Drain(t.Context()))
+	metric := sink.AllMetrics()[0].ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0)
+	require.Equal(t, "otelcol_lambda.dropped_items", metric.Name())
+	require.Equal(t, 1, metric.Sum().DataPoints().Len())
+	point := metric.Sum().DataPoints().At(0)
+	require.Equal(t, int64(2), point.IntValue())
+	require.Equal(t, map[string]any{"otelcol.signal": "logs", "reason": "refused by the pipeline"}, point.Attributes().AsRaw())
+	require.NoError(t, logs.Shutdown(t.Context()))
+	require.NoError(t, metrics.Shutdown(t.Context()))
+}
+
+func TestReasonIsDocumented(t *testing.T) {
+	docs, err := os.ReadFile("../../docs/health.md")
+	require.NoError(t, err)
+	require.Contains(t, string(docs), "| `"+refused+"` |")
 }
 
 // What a pipeline refuses is not forgotten.

@@ -99,7 +99,20 @@ func (m *logMapper) wants(event telemetryapi.Event) bool {
 // isOwnLine recognizes what this process wrote. Making telemetry of it could make the process write again, and so on
 // for ever.
 func isOwnLine(event telemetryapi.Event) bool {
-	return event.Type == telemetryapi.EventExtensionLog && bytes.Contains(event.Record, []byte(selftelemetry.MarkerKey))
+	return event.Type == telemetryapi.EventExtensionLog &&
+		(bytes.Contains(event.Record, []byte(selftelemetry.MarkerKey)) || isLastResort(event.Record))
+}
+
+// isLastResort recognizes the OTLP JSON that an earlier process of the environment wrote to the log because it could not
+// deliver it. A marker in it would make it something else than OTLP. The record is text, or an object where Lambda reads
+// the lines as JSON.
+func isLastResort(record []byte) bool {
+	for _, signal := range []string{"Spans", "Metrics", "Logs"} {
+		if bytes.HasPrefix(record, []byte(`"{\"resource`+signal+`\":[`)) || bytes.HasPrefix(record, []byte(`{"resource`+signal+`":[`)) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *logMapper) fill(record plog.LogRecord, event telemetryapi.Event, state *streamState) {

@@ -108,7 +108,7 @@ func TestLogsCountsOwnLines(t *testing.T) {
 	var state streamState
 	logs := newTestMapper(t, createDefaultConfig().(*Config)).logs(readEvents(t, "testdata/own_lines/events.json"), &state)
 	require.Equal(t, 2, logs.LogRecordCount())
-	require.EqualValues(t, 3, state.ownLines)
+	require.EqualValues(t, 5, state.ownLines)
 }
 
 func TestLogsOfConcurrentInvocations(t *testing.T) {

@@ -39,6 +39,9 @@ const (
 	managedInstances = "lambda-managed-instances"
 
 	dataFormat = "telemetryapi"
+
+	// refused is the reason for records that are dropped because the pipeline has not taken them.
+	refused = "refused by the pipeline"
 )
 
 // telemetryReceiver is one receiver for all signals of one configuration.
@@ -73,7 +76,6 @@ type telemetryReceiver struct {
 	// full says that the last delivery was dropped because the pipeline had no room.
 	full bool
 
-	cancel   func()
 	stopOnce sync.Once
 	stopErr  error
 	// stopping is closed when no new events are to be taken; aborted, when the current ones are to be given up.
@@ -127,15 +129,16 @@ func (r *telemetryReceiver) Start(_ context.Context, host component.Host) error 
 		return nil
 	}
 	r.registration = lifecycle.Registration
+	r.health = lifecycle.Health()
 	if r.nextMetrics != nil {
-		r.health = lifecycle.Health()
 		r.shutdownDeadline = lifecycle.ShutdownDeadline
 		r.leave = lifecycle.Join(r)
 	}
 	if r.next == nil {
 		return nil
 	}
-	cancel, err := lifecycle.SubscribeTelemetry(lambdaextension.TelemetrySubscriber{
+	// The subscription is kept to the end: what comes after Shutdown is counted.
+	_, err := lifecycle.SubscribeTelemetry(lambdaextension.TelemetrySubscriber{
 		Streams: subscribedStreams(r.config.streams()),
 		Port:    r.config.Port,
 		Consume: r.consume,
@@ -143,9 +146,7 @@ func (r *telemetryReceiver) Start(_ context.Context, host component.Host) error 
 	if err != nil {
 		r.logger.Error("Cannot subscribe to Lambda's events, so none will come; the function is not affected.",
 			zap.Error(err))
-		return nil
 	}
-	r.cancel = cancel
 	return nil
 }
 
@@ -158,8 +159,8 @@ func subscribedStreams(streams []telemetryapi.Stream) []telemetryapi.Stream {
 	return append([]telemetryapi.Stream{telemetryapi.StreamPlatform}, streams...)
 }
 
-// Shutdown ends the subscription and waits for the events that are being passed on. When ctx ends first, they are
-// given up and counted as dropped.
+// Shutdown waits for the events that are being passed on. When ctx ends first, they are given up and counted as dropped,
+// as are all that come later.
 func (r *telemetryReceiver) Shutdown(ctx context.Context) error {
 	r.stopOnce.Do(func() { r.stopErr = r.stop(ctx) })
 	return r.stopErr
@@ -167,9 +168,6 @@ func (r *telemetryReceiver) Shutdown(ctx context.Context) error {
 
 func (r *telemetryReceiver) stop(ctx context.Context) error {
 	defer r.abort()
-	if r.cancel != nil {
-		r.cancel()
-	}
 	if r.leave != nil {
 		r.leave()
 	}
@@ -191,6 +189,7 @@ func (r *telemetryReceiver) stop(ctx context.Context) error {
 func (r *telemetryReceiver) consume(ctx context.Context, events []telemetryapi.Event) {
 	select {
 	case <-r.stopping:
+		r.comeLate(events)
 		return
 	default:
 	}
@@ -198,6 +197,7 @@ func (r *telemetryReceiver) consume(ctx context.Context, events []telemetryapi.E
 	case r.turn <- struct{}{}:
 		defer func() { <-r.turn }()
 	case <-r.stopping:
+		r.comeLate(events)
 		return
 	}
 	r.prepare()
@@ -225,7 +225,23 @@ func (r *telemetryReceiver) consume(ctx context.Context, events []telemetryapi.E
 		r.drops.recovered()
 		return
 	}
+	r.health.Drop(health.SignalLogs, refused, left)
 	r.drops.dropped(r.logger, r.now(), left, err)
+}
+
+// comeLate counts the records that events would have become before Shutdown. The lambda extension logs them at its own
+// end, with what its listener had no time for.
+func (r *telemetryReceiver) comeLate(events []telemetryapi.Event) {
+	mapper := logMapper{streams: r.config.streams(), logReport: r.config.LogReport}
+	count := 0
+	for _, event := range events {
+		if mapper.wants(event) && !isOwnLine(event) {
+			count++
+		}
+	}
+	if count > 0 {
+		r.health.Drop(health.SignalLogs, string(telemetryapi.LossAbandoned), count)
+	}
 }
 
 // pass gives logs to the pipeline and tries again when the pipeline has no room: for as long as retryFor, or just once

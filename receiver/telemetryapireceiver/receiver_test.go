@@ -30,6 +30,7 @@ import (
 	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/selftelemetry"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
 	"github.com/otelcol-lambda/otelcol-lambda/receiver/telemetryapireceiver/internal/metadata"
 )
@@ -45,7 +46,6 @@ type fakeLifecycle struct {
 	health     *health.Registry
 	joined     []lambdaextension.Participant
 	subscriber *lambdaextension.TelemetrySubscriber
-	cancelled  int
 }
 
 func (f *fakeLifecycle) SubscribeTelemetry(s lambdaextension.TelemetrySubscriber) (func(), error) {
@@ -53,7 +53,7 @@ func (f *fakeLifecycle) SubscribeTelemetry(s lambdaextension.TelemetrySubscriber
 		return nil, f.refuse
 	}
 	f.subscriber = &s
-	return func() { f.cancelled++ }, nil
+	return func() {}, nil
 }
 
 func (f *fakeLifecycle) Join(p lambdaextension.Participant) func() {
@@ -63,7 +63,17 @@ func (f *fakeLifecycle) Join(p lambdaextension.Participant) func() {
 
 func (*fakeLifecycle) ShutdownDeadline() time.Time { return time.Time{} }
 
-func (f *fakeLifecycle) Health() *health.Registry { return f.health }
+func (f *fakeLifecycle) Health() *health.Registry {
+	if f.health == nil {
+		f.health = health.NewRegistry(time.Now())
+	}
+	return f.health
+}
+
+// dropped is what has been counted as dropped for a reason.
+func (f *fakeLifecycle) dropped(reason string) int {
+	return int(f.Health().Dropped(health.SignalLogs, reason))
+}
 
 func (f *fakeLifecycle) Registration() extensionsapi.Registration {
 	return extensionsapi.Registration{FunctionName: "checkout", FunctionVersion: "7", AccountID: "123456789012"}
@@ -136,9 +146,73 @@ func TestReceiver(t *testing.T) {
 
 	require.NoError(t, r.Shutdown(t.Context()))
 	require.NoError(t, r.Shutdown(t.Context()))
-	require.Equal(t, 1, lifecycle.cancelled)
+	require.Empty(t, lifecycle.health.Counts())
 	consume(t.Context(), line("late"))
 	require.Len(t, sink.AllLogs(), 2)
+	require.Equal(t, 1, lifecycle.dropped(abandoned))
+}
+
+const abandoned = string(telemetryapi.LossAbandoned)
+
+// What comes when the pipelines are gone is counted, as far as it would have become records.
+func TestReceiverCountsWhatComesLate(t *testing.T) {
+	own := json.RawMessage(`"{\"` + selftelemetry.MarkerKey + `\":1}"`)
+	events := []telemetryapi.Event{
+		line("a")[0], line("b")[0],
+		{Type: telemetryapi.EventExtensionLog, Record: own},
+		{Type: telemetryapi.EventExtensionLog, Record: json.RawMessage(`"somebody else's"`)},
+		{Type: telemetryapi.EventStart, Record: json.RawMessage(`{"requestId":"a"}`)},
+		{Type: telemetryapi.EventReport, Record: json.RawMessage(`{"requestId":"a"}`)},
+	}
+	for name, tt := range map[string]struct {
+		change func(*Config)
+		want   int
+	}{
+		"by default":    {change: func(*Config) {}, want: 4},
+		"reports too":   {change: func(c *Config) { c.LogReport = true }, want: 5},
+		"function only": {change: func(c *Config) { c.Types = []string{"function"} }, want: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := defaultConfig()
+			tt.change(cfg)
+			sink := &consumertest.LogsSink{}
+			r, lifecycle, observed := startReceiver(t, cfg, sink)
+			lifecycle.subscriber.Consume(t.Context(), events)
+			require.Equal(t, tt.want, sink.LogRecordCount(), "as many as there would be otherwise")
+			require.NoError(t, r.Shutdown(t.Context()))
+			before := observed.Len()
+			lifecycle.subscriber.Consume(t.Context(), events)
+			lifecycle.subscriber.Consume(t.Context(), events)
+			require.Equal(t, tt.want, sink.LogRecordCount())
+			require.Equal(t, 2*tt.want, lifecycle.dropped(abandoned))
+			require.Equal(t, before, observed.Len(), "the lambda extension says it once for all")
+
+			counts := lifecycle.health.Counts()
+			lifecycle.subscriber.Consume(t.Context(), []telemetryapi.Event{{Type: telemetryapi.EventExtensionLog, Record: own}})
+			require.Equal(t, counts, lifecycle.health.Counts())
+		})
+	}
+}
+
+// Events that wait for their turn when Shutdown comes get none.
+func TestReceiverCountsWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		proceed := make(chan struct{})
+		next := &flakyConsumer{answer: func(int, plog.Logs) error { <-proceed; return nil }}
+		r, lifecycle, _ := startReceiver(t, defaultConfig(), next)
+		for _, text := range []string{"first", "second"} {
+			go lifecycle.subscriber.Consume(t.Context(), line(text))
+			synctest.Wait()
+		}
+		stopped := make(chan error)
+		go func() { stopped <- r.Shutdown(t.Context()) }()
+		synctest.Wait()
+		require.Equal(t, 1, lifecycle.dropped(abandoned))
+		close(proceed)
+		require.NoError(t, <-stopped)
+		require.Equal(t, []string{"first"}, next.taken)
+		require.Equal(t, 1, lifecycle.dropped(abandoned))
+	})
 }
 
 func withoutRegion(logs plog.Logs) map[string]any {
@@ -379,6 +453,8 @@ func TestReceiverDropsAndSaysSo(t *testing.T) {
 		require.Equal(t, 3, observed.Len())
 		require.EqualValues(t, 1, lastDropped())
 		require.EqualValues(t, 5, observed.All()[2].ContextMap()["dropped_log_records_in_total"])
+		require.Equal(t, 5, lifecycle.dropped(refused))
+		require.Len(t, lifecycle.health.Counts(), 1, "one reason, whatever the error")
 		require.Len(t, next.taken, 2)
 	})
 }
@@ -394,6 +470,7 @@ func TestReceiverCountsOnlyTheRestAsDropped(t *testing.T) {
 		r, lifecycle, observed := startReceiver(t, defaultConfig(), next)
 		lifecycle.subscriber.Consume(t.Context(), append(line("a"), line("b")...))
 		require.EqualValues(t, 1, observed.All()[0].ContextMap()["dropped_log_records"])
+		require.Equal(t, 1, lifecycle.dropped(refused))
 		require.NoError(t, r.Shutdown(t.Context()))
 	})
 }
@@ -452,6 +529,7 @@ func TestReceiverShutdownIsBounded(t *testing.T) {
 		require.ErrorIs(t, r.Shutdown(ctx), context.DeadlineExceeded)
 		<-consumed
 		require.Equal(t, 1, observed.FilterMessageSnippet("Dropped log records").Len(), "lost, but not silently")
+		require.Equal(t, 1, lifecycle.dropped(refused))
 	})
 }
 

@@ -258,7 +258,7 @@ type drop struct {
 }
 
 // notTaken is the reason for lines that the pipeline did not take from the receiver.
-const notTaken = "not taken by the pipeline"
+const notTaken = "refused by the pipeline"
 
 // readDrops finds what collectors say that they have dropped.
 func readDrops(log string) (drops []drop) {
@@ -277,10 +277,13 @@ func readDrops(log string) (drops []drop) {
 		}
 		switch said.Message {
 		case "Data was dropped":
+			if said.Pipeline == "" {
+				said.Pipeline = pipelineLambda // the lambda extension says what it lost before a pipeline had it
+			}
 			drops = append(drops, drop{said.Pipeline, said.Signal, said.Reason, said.Count})
 		case "Dropped log records that the pipeline did not take.",
 			"More log records were dropped that the pipeline did not take.":
-			drops = append(drops, drop{pipelineLambda, "", notTaken, said.Records})
+			drops = append(drops, drop{pipelineLambda, "logs", notTaken, said.Records})
 		}
 	}
 	return drops

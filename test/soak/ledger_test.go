@@ -168,12 +168,14 @@ func TestReadDrops(t *testing.T) {
 [extension otelcol-lambda] {"msg":"The backend refused data for good; it is dropped","otelcol.pipeline.id":"traces","count":8}
 [extension otelcol-lambda] {"msg":"Dropped log records that the pipeline did not take.","dropped_log_records":3}
 [extension otelcol-lambda] {"msg":"More log records were dropped that the pipeline did not take.","dropped_log_records":2,"dropped_log_records_in_total":5}
+[extension otelcol-lambda] {"msg":"Data was dropped","otelcol.signal":"logs","items":"log records","count":4,"reason":"not passed on before shutdown"}
 [extension otelcol-lambda] panic: no JSON
 `
 	require.Equal(t, []drop{
 		{pipeline: "traces", signal: "traces", reason: "refused by the backend", count: 8},
-		{pipeline: pipelineLambda, reason: notTaken, count: 3},
-		{pipeline: pipelineLambda, reason: notTaken, count: 2},
+		{pipeline: pipelineLambda, signal: "logs", reason: notTaken, count: 3},
+		{pipeline: pipelineLambda, signal: "logs", reason: notTaken, count: 2},
+		{pipeline: pipelineLambda, signal: "logs", reason: "not passed on before shutdown", count: 4},
 	}, readDrops(log))
 }
 
