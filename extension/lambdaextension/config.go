@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/flush"
 )
@@ -20,7 +21,8 @@ type Config struct {
 	// Flush says when data leaves.
 	Flush FlushConfig `mapstructure:"flush"`
 
-	// Spool is where data waits for the next process when the environment is reset.
+	// Spool is where data waits for the next process when the environment is reset, and where it goes when there is no
+	// next process. `stdout` instead of a map switches Stdout on and leaves the rest as it is.
 	Spool SpoolConfig `mapstructure:"spool"`
 
 	// prevent unkeyed literal initialization
@@ -39,7 +41,7 @@ type FlushConfig struct {
 	WaitFor string `mapstructure:"wait_for"`
 
 	// Interval is the time between two deliveries where the strategy has one. OTELCOL_LAMBDA_FLUSH_INTERVAL goes before
-	// it. Default: 10s, and 1s for continuous.
+	// it. Default: 10s, and 1s for continuous and on Managed Instances.
 	Interval time.Duration `mapstructure:"interval"`
 
 	// Timeout is how long the environment may be held after the function has finished, for its data to be delivered.
@@ -64,8 +66,32 @@ type SpoolConfig struct {
 	// counted. Default 32 MiB.
 	MaxBytes int `mapstructure:"max_bytes"`
 
+	// Stdout is the last resort: what can neither be delivered nor kept on disk when the process ends is written to its
+	// stdout, which Lambda puts into CloudWatch Logs, as lines of OTLP JSON. Default false.
+	Stdout bool `mapstructure:"stdout"`
+
 	// prevent unkeyed literal initialization
 	_ struct{}
+}
+
+// spoolStdout is what may stand in the place of the spool's map.
+const spoolStdout = "stdout"
+
+// UnmarshalScalar reads what is not a map. Without a value, as from a variable that is not set, nothing changes. It is not
+// UnmarshalText, which confmap calls for text alone, and on an empty structure instead of the one with the defaults.
+func (c *SpoolConfig) UnmarshalScalar(value confmap.ScalarValue) error {
+	switch raw := value.GetRaw().(type) {
+	case nil, SpoolConfig: // confmap makes an empty structure of a variable that is not set
+		return nil
+	case string:
+		if raw == spoolStdout {
+			c.Stdout = true
+			return nil
+		}
+		return fmt.Errorf("%w; it is %q", errSpool, raw)
+	default:
+		return fmt.Errorf("%w; it is %v", errSpool, raw)
+	}
 }
 
 // Validate checks the configuration.
@@ -86,9 +112,13 @@ func (c *SpoolConfig) directory() string {
 // defaultSpoolBytes is a sixteenth of the smallest /tmp that Lambda gives.
 const defaultSpoolBytes = 32 << 20
 
-var _ component.Config = (*Config)(nil)
+var (
+	_ component.Config          = (*Config)(nil)
+	_ confmap.ScalarUnmarshaler = (*SpoolConfig)(nil)
+)
 
 var (
+	errSpool    = errors.New("`spool` must be `stdout`, or a map of `enabled`, `directory`, `max_bytes` and `stdout`")
 	errMaxBytes = errors.New("`max_bytes` must be positive")
 	errTimeout  = errors.New("`timeout` must be positive")
 	errInterval = errors.New("`interval` must not be negative; 0 is the strategy's default")

@@ -4,6 +4,7 @@
 package lambdaextension
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
+	"go.opentelemetry.io/collector/confmap/provider/envprovider"
+	"go.opentelemetry.io/collector/confmap/provider/yamlprovider"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/flush"
 )
@@ -84,6 +87,99 @@ func TestVariables(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestSpoolConfig(t *testing.T) {
+	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
+	require.NoError(t, err)
+	for id, want := range map[string]SpoolConfig{
+		"lambda":        {Enabled: true, MaxBytes: defaultSpoolBytes},
+		"lambda/empty":  {Enabled: true, MaxBytes: defaultSpoolBytes},
+		"lambda/stdout": {Enabled: true, MaxBytes: defaultSpoolBytes, Stdout: true},
+		"lambda/quoted": {Enabled: true, MaxBytes: defaultSpoolBytes, Stdout: true},
+		"lambda/map":    {Enabled: true, MaxBytes: 1000, Stdout: true},
+		"lambda/nodisk": {MaxBytes: defaultSpoolBytes, Stdout: true},
+	} {
+		t.Run(id, func(t *testing.T) {
+			sub, err := conf.Sub(id)
+			require.NoError(t, err)
+			cfg := NewFactory().CreateDefaultConfig().(*Config)
+			require.NoError(t, sub.Unmarshal(cfg))
+			require.NoError(t, confmap.Validate(cfg))
+			require.Equal(t, want, cfg.Spool)
+		})
+	}
+	for id, is := range map[string]string{
+		"lambda/stderr": `"stderr"`, "lambda/true": "true", "lambda/number": "5", "lambda/list": "[stdout]",
+	} {
+		t.Run(id, func(t *testing.T) {
+			sub, err := conf.Sub(id)
+			require.NoError(t, err)
+			require.ErrorContains(t, sub.Unmarshal(createDefaultConfig()),
+				"`spool` must be `stdout`, or a map of `enabled`, `directory`, `max_bytes` and `stdout`; it is "+is)
+		})
+	}
+}
+
+// A variable of the function may switch the last resort on, and does nothing where it is not set.
+func TestSpoolConfigFromVariables(t *testing.T) {
+	on, off := SpoolConfig{Enabled: true, MaxBytes: defaultSpoolBytes, Stdout: true},
+		SpoolConfig{Enabled: true, MaxBytes: defaultSpoolBytes}
+	for name, test := range map[string]struct {
+		yaml, value string
+		want        SpoolConfig
+		err         string
+	}{
+		"scalar":           {yaml: "spool: ${env:SPOOL}", value: "stdout", want: on},
+		"quoted":           {yaml: `spool: "${env:SPOOL}"`, value: "stdout", want: on},
+		"quotes in it":     {yaml: "spool: ${env:SPOOL}", value: `"stdout"`, err: `it is "\"stdout\""`},
+		"part of it":       {yaml: "spool: std${env:SPOOL}", value: "out", want: on},
+		"default":          {yaml: "spool: ${env:SPOOL:-stdout}", want: on},
+		"not set":          {yaml: "spool: ${env:SPOOL}", want: off},
+		"not set, quoted":  {yaml: `spool: "${env:SPOOL}"`, want: off},
+		"key":              {yaml: "spool: {stdout: \"${env:SPOOL}\"}", value: "true", want: on},
+		"key that is off":  {yaml: "spool: {stdout: \"${env:SPOOL}\"}", value: "false", want: off},
+		"key, not set":     {yaml: "spool: {stdout: \"${env:SPOOL}\"}", want: off},
+		"a whole map":      {yaml: "spool: ${env:SPOOL}", value: "{stdout: true}", want: on},
+		"wrong":            {yaml: "spool: ${env:SPOOL}", value: "off", err: `it is "off"`},
+		"a number":         {yaml: "spool: ${env:SPOOL}", value: "1", err: "it is 1"},
+		"a wrong key":      {yaml: "spool: ${env:SPOOL}", value: "{stdour: true}", err: "stdour"},
+		"a number for key": {yaml: "spool: {stdout: \"${env:SPOOL}\"}", value: "7", err: "stdout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("SPOOL", test.value)
+			if test.value == "" {
+				require.NoError(t, os.Unsetenv("SPOOL")) // t.Setenv puts back what was there
+			}
+			resolver, err := confmap.NewResolver(confmap.ResolverSettings{
+				URIs:              []string{"yaml:" + test.yaml},
+				ProviderFactories: []confmap.ProviderFactory{yamlprovider.NewFactory(), envprovider.NewFactory()},
+			})
+			require.NoError(t, err)
+			conf, err := resolver.Resolve(t.Context())
+			require.NoError(t, err)
+			cfg := NewFactory().CreateDefaultConfig().(*Config)
+			err = conf.Unmarshal(cfg)
+			if test.err != "" {
+				require.ErrorContains(t, err, test.err)
+				require.ErrorContains(t, err, "spool")
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, test.want, cfg.Spool)
+		})
+	}
+}
+
+// A configuration that is written out reads as it was.
+func TestSpoolConfigRoundTrip(t *testing.T) {
+	before := createDefaultConfig().(*Config)
+	before.Spool.Stdout = true
+	conf := confmap.New()
+	require.NoError(t, conf.Marshal(before))
+	after := createDefaultConfig().(*Config)
+	require.NoError(t, conf.Unmarshal(after))
+	require.Equal(t, before, after)
 }
 
 func TestConfigUnknownKey(t *testing.T) {

@@ -47,6 +47,7 @@ type lambdaExtension struct {
 	health       *health.Registry
 	disk         disk
 	own          *extensionsapi.Pending // the registration, if it is nobody else's
+	managed      *managed               // nil where there is no Managed Instance
 
 	// running is the context of everything that outlives Start.
 	running context.Context
@@ -58,7 +59,8 @@ type lambdaExtension struct {
 	// rootSpans says that the function's own span ends the wait for an invocation, as platform.runtimeDone does.
 	rootSpans atomic.Bool
 
-	// stopTicking ends the deliveries of an invocation that is over. It belongs to the loop.
+	// stopTicking ends the deliveries of an invocation that is over, or those alongside the invocations of a Managed
+	// Instance. It belongs to the loop.
 	stopTicking context.CancelFunc
 
 	mu           sync.Mutex
@@ -102,8 +104,9 @@ func (e *lambdaExtension) Start(ctx context.Context, _ component.Host) error {
 			extensionsapi.Events(os.Getenv(envInitializationType)))
 		e.settings.session = e.own.Session
 	}
-	if os.Getenv(envInitializationType) != extensionsapi.ManagedInstances {
-		e.schedule = ScheduleFlush
+	e.schedule = ScheduleFlush
+	if os.Getenv(envInitializationType) == extensionsapi.ManagedInstances {
+		e.manage()
 	}
 	ctx, cancel := context.WithTimeout(ctx, registrationWait)
 	defer cancel()
@@ -154,7 +157,8 @@ func (e *lambdaExtension) Shutdown(context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), listenerShutdownTimeout)
 	defer cancel()
-	_ = listener.Shutdown(ctx) // late events have no pipeline to go to any more
+	_ = listener.Shutdown(ctx) // what it has no time for is counted
+	e.sayLost()
 	return nil
 }
 

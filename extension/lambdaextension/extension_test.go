@@ -458,20 +458,6 @@ func TestRegistrationIsRefused(t *testing.T) {
 	require.Contains(t, logged[0].ContextMap()["error"], "closed already")
 }
 
-// Lambda Managed Instances refuse INVOKE, do not freeze, and send no runtimeDone.
-func TestManagedInstances(t *testing.T) {
-	f := newFakeLambda(t)
-	t.Setenv(envInitializationType, extensionsapi.ManagedInstances)
-	e := newRunning(t)
-	e.Join(&fakeParticipant{name: "decouple", log: f.log})
-	e.start(t)
-	require.Equal(t, []string{"SHUTDOWN"}, receive(t, f.events))
-	require.Equal(t, ScheduleContinuous, e.Schedule())
-	f.shutdown()
-	receive(t, e.stopped)
-	require.Equal(t, []string{"register", "subscribe", "next", "drain decouple", "flush decouple"}, f.log.all())
-}
-
 // In somebody else's collector there are no options: the extension registers, and stops its process by a signal.
 func TestWithoutOptions(t *testing.T) {
 	f := newFakeLambda(t)

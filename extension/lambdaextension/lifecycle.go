@@ -47,6 +47,11 @@ type Lifecycle interface {
 	// lasting says that another process will follow in the environment, so that what is put there now has a future.
 	Spool(name string) (s *spool.Spool, lasting bool)
 
+	// LastResort returns what writes a line to the log, for data that can neither be delivered nor kept in the spool when
+	// the process ends. It is nil unless the configuration asks for it. The line has its end with it, and is written in
+	// one piece. After an error there is no use in going on: the time for it is over, or the log takes no more.
+	LastResort() (write func(line []byte) error)
+
 	// Schedule says when data leaves. It changes from ScheduleFlush to ScheduleContinuous when there turns out to be no
 	// Telemetry API, and back if its events come after all.
 	Schedule() Schedule
@@ -61,7 +66,7 @@ type Schedule int
 
 const (
 	// ScheduleContinuous means that data should leave as soon as it arrives: nothing will say when an invocation is
-	// over. It holds outside Lambda, on Managed Instances, and where the Telemetry API is not to be had.
+	// over. It holds outside Lambda, and where the Telemetry API is not to be had.
 	ScheduleContinuous Schedule = iota
 	// ScheduleFlush means that the lifecycle calls Flush when data should leave.
 	ScheduleFlush
@@ -75,7 +80,9 @@ type Participant interface {
 	Drain(ctx context.Context) (moved bool)
 
 	// Flush delivers what the component holds and returns when it is delivered or ctx ends, whichever is first. Work
-	// may go on after ctx has ended. Flushes of all participants run at the same time, after the drains.
+	// may go on after ctx has ended. Flushes of all participants run at the same time, after the drains. ctx has a
+	// deadline if the environment is held for the flush, and none if nobody waits for it; if it has ended already, what
+	// the component holds is to be sent, and not to be waited for.
 	Flush(ctx context.Context) error
 }
 

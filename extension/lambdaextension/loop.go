@@ -50,16 +50,26 @@ func (e *lambdaExtension) run(ctx context.Context) {
 	e.mu.Lock()
 	e.registration = session.Registration()
 	e.mu.Unlock()
-	e.rootSpans.Store(e.awaitsRootSpan())
-	if err := e.subscribe(ctx, os.Getenv(envRuntimeAPI), session.ID()); err != nil {
-		if ctx.Err() != nil {
-			return
-		}
+	// Nothing waits for the end of an invocation of a Managed Instance.
+	e.rootSpans.Store(e.managed == nil && e.awaitsRootSpan())
+	err = e.subscribe(ctx, os.Getenv(envRuntimeAPI), session.ID())
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return
+	case e.managed != nil:
+		e.explainTime(err)
+	default:
 		explainRefusal(e.logger, err)
 		e.deliverContinuously(ctx)
 	}
 	if e.disk.resume() {
 		e.deliverWhatWaited(ctx)
+	}
+	if e.managed != nil {
+		alongside, stop := context.WithCancel(ctx)
+		e.stopTicking = stop
+		e.wg.Go(func() { e.deliverAlongside(alongside) })
 	}
 	if err := e.follow(ctx, session); err != nil && ctx.Err() == nil {
 		e.logger.Error("Lambda's Extensions API is gone; the collector stops", zap.Error(err))
@@ -170,9 +180,9 @@ func (e *lambdaExtension) follow(ctx context.Context, session *extensionsapi.Ses
 			return err
 		}
 		e.countGuard(event.Guard)
-		e.stopTicking()
 		switch event.Type {
 		case extensionsapi.EventInvoke:
+			e.stopTicking()
 			// If nobody waited for the end of the last one, it was noted since.
 			e.invocations.end(last)
 			last = event.RequestID
@@ -291,6 +301,7 @@ func (e *lambdaExtension) endSilence() {
 
 // shutdown delivers what it can in the time that is left, and has the process stopped.
 func (e *lambdaExtension) shutdown(ctx context.Context, event extensionsapi.Event, lastRequestID string) {
+	e.stopTicking()
 	now := time.Now()
 	deadline := event.Deadline(now)
 	if deadline.IsZero() {
@@ -323,10 +334,20 @@ func (e *lambdaExtension) awaitLastEvents(ctx context.Context, lastRequestID str
 	if listener == nil {
 		return
 	}
-	if lastRequestID != "" && e.subscription.wantsPlatform() {
-		ctx, cancel := context.WithTimeout(ctx, reportWait)
-		defer cancel()
-		_ = e.invocations.awaitReport(ctx, lastRequestID) // the report is worth a short wait, not more
+	if e.subscription.wantsPlatform() {
+		e.awaitReports(ctx, lastRequestID)
 	}
 	_ = listener.Idle(ctx)
+}
+
+// awaitReports waits for what Lambda says of the invocations that ended last, which is worth a short wait and not more.
+func (e *lambdaExtension) awaitReports(ctx context.Context, lastRequestID string) {
+	ctx, cancel := context.WithTimeout(ctx, reportWait)
+	defer cancel()
+	switch {
+	case e.managed != nil:
+		e.managed.awaitIdle(ctx)
+	case lastRequestID != "":
+		_ = e.invocations.awaitReport(ctx, lastRequestID)
+	}
 }

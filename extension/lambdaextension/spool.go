@@ -5,8 +5,10 @@ package lambdaextension
 
 import (
 	"errors"
+	"io"
 	"os"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -17,6 +19,21 @@ import (
 // starts new processes in it and leaves /tmp as it is.
 const reasonSpindown = "spindown"
 
+const (
+	// lastResortShare is the part of the time from SHUTDOWN to the components' deadline that the last resort has in
+	// addition. That deadline is after four fifths of all the time and the end of the process after nine tenths, which is
+	// an eighth of the first; a third of that is left for the log lines that say what became of the data.
+	lastResortShare = 12
+
+	// lastResortTime bounds the last resort of one component where the process ends without a SHUTDOWN.
+	lastResortTime = time.Second
+)
+
+var (
+	errNoTime  = errors.New("the time that is left before the process ends is over")
+	errBlocked = errors.New("stdout has not taken a line in time")
+)
+
 // disk is the environment's spool, shared by all components of the process: only one Open of the directory succeeds.
 type disk struct {
 	cfg    SpoolConfig
@@ -26,6 +43,8 @@ type disk struct {
 	spool    *spool.Spool
 	reserved map[string]int
 	lasting  bool
+	ending   time.Time   // when SHUTDOWN came
+	log      *lineWriter // for the last resort, nil until it is needed
 }
 
 // reserve announces a component by the name of its data.
@@ -67,6 +86,9 @@ func (d *disk) resume() bool {
 
 // prepare opens the spool for what will not be delivered any more, if anybody will ever read it.
 func (d *disk) prepare(reason string) {
+	d.mu.Lock()
+	d.ending = time.Now()
+	d.mu.Unlock()
 	if reason == reasonSpindown || reason == "" || !d.cfg.Enabled {
 		return
 	}
@@ -106,5 +128,68 @@ func (d *disk) close() {
 	if d.spool != nil {
 		_ = d.spool.Close() // the kernel does it at the latest when the process ends
 		d.spool = nil
+	}
+}
+
+// LastResort implements Lifecycle.
+func (e *lambdaExtension) LastResort() (write func(line []byte) error) {
+	return e.disk.lastResort(e.ShutdownDeadline())
+}
+
+// lastResort returns what writes a line to the log, until shortly after the deadline of the components.
+func (d *disk) lastResort(deadline time.Time) (write func(line []byte) error) {
+	if !d.cfg.Stdout {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.log == nil {
+		d.log = newLineWriter(os.Stdout)
+	}
+	log, end := d.log, deadline
+	switch {
+	case deadline.IsZero():
+		end = time.Now().Add(lastResortTime)
+	case !d.ending.IsZero():
+		end = deadline.Add(deadline.Sub(d.ending) / lastResortShare)
+	}
+	return func(line []byte) error { return log.write(line, end) }
+}
+
+// lineWriter writes the lines of all components one after the other, and waits for none of them longer than it is told to.
+type lineWriter struct {
+	out  io.Writer
+	turn chan struct{} // holds a token while a line is being written
+}
+
+func newLineWriter(out io.Writer) *lineWriter {
+	return &lineWriter{out: out, turn: make(chan struct{}, 1)}
+}
+
+// write hands the line over in one call. A call that does not come back in time goes on, and keeps its turn: the next line
+// would end up within this one.
+func (w *lineWriter) write(line []byte, end time.Time) error {
+	left := time.Until(end)
+	if left <= 0 {
+		return errNoTime
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case w.turn <- struct{}{}:
+	case <-timer.C:
+		return errBlocked
+	}
+	written := make(chan error, 1)
+	go func() {
+		_, err := w.out.Write(line)
+		<-w.turn
+		written <- err
+	}()
+	select {
+	case err := <-written:
+		return err
+	case <-timer.C:
+		return errBlocked
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -15,11 +16,15 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/flush"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
 )
 
 // subscribeTimeout bounds the one call that subscribes. It is part of Init, which Lambda allows 10 seconds.
 const subscribeTimeout = 3 * time.Second
+
+// droppedByLambda is the reason for events that Lambda tells to have dropped: they were more than it could hand over.
+const droppedByLambda = "dropped by Lambda"
 
 var errSubscriptionClosed = errors.New("the subscription to the Telemetry API is made; " +
 	"a component can ask for events only until the collector's pipelines are ready")
@@ -106,7 +111,8 @@ func (e *lambdaExtension) subscribe(ctx context.Context, runtimeAPI, extensionID
 	if streams = e.needed(streams); len(streams) == 0 {
 		return nil
 	}
-	settings := telemetryapi.ListenerSettings{Port: port, Handle: e.handle, Logger: e.logger}
+	settings := telemetryapi.ListenerSettings{Port: port, Handle: e.handle, Logger: e.logger,
+		Lost: func(loss telemetryapi.Loss, items int) { e.lose(string(loss), items) }}
 	if e.settings.listen != nil {
 		var err error
 		if settings.Listener, err = e.settings.listen(); err != nil {
@@ -166,10 +172,50 @@ func (e *lambdaExtension) handle(ctx context.Context, events []telemetryapi.Even
 				e.invocations.finish(event.RequestID())
 			case telemetryapi.EventReport:
 				e.invocations.report(event.RequestID())
+			case telemetryapi.EventLogsDropped:
+				e.lose(droppedByLambda, droppedRecords(event))
 			}
 		}
 	}()
+	defer e.managed.observe(events) // when all of them are consumed
 	e.subscription.deliver(ctx, events)
+}
+
+// droppedRecords is how many records an event says that Lambda has dropped: one at least, or there would be no event.
+func droppedRecords(event telemetryapi.Event) int {
+	// A record of another form has no number.
+	record, _ := telemetryapi.DecodeRecord[telemetryapi.LogsDroppedRecord](event)
+	return int(min(max(record.DroppedRecords, 1), math.MaxInt32))
+}
+
+// lossReasons are those of what is lost between Lambda and the pipelines.
+func lossReasons() []string {
+	reasons := []string{droppedByLambda}
+	for _, loss := range telemetryapi.Losses() {
+		reasons = append(reasons, string(loss))
+	}
+	return reasons
+}
+
+// lose counts what was lost between Lambda and the subscribers. Without any, events are no data: they only tell the
+// extension when an invocation is over.
+func (e *lambdaExtension) lose(reason string, items int) {
+	e.subscription.mu.Lock()
+	data := len(e.subscription.subscribers) > 0
+	e.subscription.mu.Unlock()
+	if data {
+		e.health.Drop(health.SignalLogs, reason, items)
+	}
+}
+
+// sayLost logs what was lost between Lambda and the pipelines: what was lost last can be in no metric any more.
+func (e *lambdaExtension) sayLost() {
+	for _, reason := range lossReasons() {
+		if n := e.health.Dropped(health.SignalLogs, reason); n > 0 {
+			e.logger.Warn("Data was dropped", zap.String(health.AttrSignal, health.SignalLogs),
+				zap.String("items", "log records"), zap.Int64("count", n), zap.String("reason", reason))
+		}
+	}
 }
 
 // explainRefusal says what a failed subscription means for the user.

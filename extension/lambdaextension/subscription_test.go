@@ -8,6 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,6 +20,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
 )
 
@@ -193,6 +199,131 @@ func TestInvocationEndsThoughAComponentPanics(t *testing.T) {
 	cancel()
 	require.NoError(t, e.invocations.awaitFinish(ctx, "1"))
 	require.NoError(t, e.invocations.awaitReport(ctx, "0"))
+}
+
+// The metric has what is lost between Lambda and the receivers, by reason, and the log has it at the end: what is lost
+// last is in no metric.
+func TestLost(t *testing.T) {
+	f := newFakeLambda(t)
+	e := newRunning(t, WithSession(session(t, f)))
+	holds := make(chan struct{})
+	_, err := e.SubscribeTelemetry(TelemetrySubscriber{
+		Streams: streams{platform, function},
+		Consume: func(ctx context.Context, events []telemetryapi.Event) {
+			switch string(events[0].Record) {
+			case `"panic"`:
+				panic("a component")
+			case `"hold"`:
+				close(holds)
+				<-ctx.Done()
+			}
+		},
+	})
+	require.NoError(t, err)
+	e.start(t)
+	s := receive(t, f.subscriptions)
+	f.awaitNext(t)
+	for _, body := range []string{
+		`[{"type":"function","record":"` + strings.Repeat("x", 5<<20) + `"}]`,
+		`[{"type":"function","record":"good"}`,
+		`[{"type":"function","record":"good"},1,2]`,
+		`[{"type":"function","record":"panic"},{"type":"function"},{"type":"function"}]`,
+		`[{"type":"platform.logsDropped","record":{"droppedRecords":123,"droppedBytes":12345,"reason":"too many"}}]`,
+		`[{"type":"platform.logsDropped","record":{"droppedRecords":7,"droppedBytes":70,"reason":"still"}}]`,
+	} {
+		f.deliver(t, s, body)
+	}
+	e.awaitIdle(t)
+	want := map[string]int64{
+		"the delivery was too large":    1,
+		"the delivery was not readable": 1,
+		"not an event":                  2,
+		"a component panicked":          3,
+		"dropped by Lambda":             130,
+	}
+	require.Equal(t, want, dropped(e.health))
+	require.Empty(t, e.logs.FilterMessage("Data was dropped").All())
+
+	f.deliver(t, s, `[{"type":"function","record":"hold"}]`)
+	receive(t, holds)
+	f.deliver(t, s, `[{"type":"function"},{"type":"function"}]`)
+	f.deliver(t, s, `[{"type":"function"}]`)
+	require.NoError(t, e.Shutdown(t.Context()))
+	want["not passed on before shutdown"] = 2
+	require.Equal(t, want, dropped(e.health))
+	require.ElementsMatch(t, lossReasons(), slices.Collect(maps.Keys(want)), "each reason is reached")
+
+	require.NoError(t, e.Shutdown(t.Context()))
+	said := map[string]int64{}
+	for _, entry := range e.logs.FilterMessage("Data was dropped").All() {
+		require.Equal(t, zapcore.WarnLevel, entry.Level)
+		fields := entry.ContextMap()
+		require.Equal(t, "log records", fields["items"])
+		require.Equal(t, "logs", fields["otelcol.signal"])
+		require.NotContains(t, said, fields["reason"], "once")
+		said[fields["reason"].(string)] = fields["count"].(int64)
+	}
+	require.Equal(t, want, said)
+}
+
+// awaitIdle waits until everything that was delivered has been handled.
+func (r *running) awaitIdle(t *testing.T) {
+	t.Helper()
+	r.subscription.mu.Lock()
+	listener := r.subscription.listener
+	r.subscription.mu.Unlock()
+	require.NoError(t, listener.Idle(t.Context()))
+}
+
+// dropped is what has been counted as dropped of Lambda's events, by reason.
+func dropped(r *health.Registry) map[string]int64 {
+	items := map[string]int64{}
+	for _, c := range r.Counts() {
+		if c.Metric == health.DroppedItems && c.Attributes[0] == (health.Attribute{Key: health.AttrSignal, Value: "logs"}) {
+			items[c.Attributes[1].Value] = c.Total
+		}
+	}
+	return items
+}
+
+// Events that only the extension wants are nobody's data.
+func TestNothingIsLostThatNobodyWants(t *testing.T) {
+	e := newExtension(zap.NewNop(), &Config{}, settings{})
+	logsDropped := []telemetryapi.Event{{Type: telemetryapi.EventLogsDropped}}
+	e.lose("a reason", 1)
+	e.handle(t.Context(), logsDropped)
+	require.Empty(t, e.health.Counts())
+
+	_, err := e.SubscribeTelemetry(TelemetrySubscriber{})
+	require.NoError(t, err)
+	e.lose("a reason", 1)
+	e.handle(t.Context(), logsDropped)
+	require.Equal(t, map[string]int64{"a reason": 1, droppedByLambda: 1}, dropped(e.health))
+}
+
+// Users find every reason in the docs.
+func TestLossReasonsAreDocumented(t *testing.T) {
+	docs, err := os.ReadFile("../../docs/health.md")
+	require.NoError(t, err)
+	for _, reason := range lossReasons() {
+		require.Contains(t, string(docs), "| `"+reason+"` |")
+	}
+}
+
+func TestDroppedRecords(t *testing.T) {
+	for record, want := range map[string]int{
+		`{"droppedRecords":123,"droppedBytes":12345,"reason":"r"}`: 123,
+		`{"droppedRecords":2.9}`:                                   2,
+		`{"droppedRecords":0}`:                                     1,
+		`{"droppedRecords":-5}`:                                    1,
+		`{"droppedRecords":"many","droppedBytes":1}`:               1,
+		`{"droppedRecords":1e300}`:                                 math.MaxInt32,
+		`"text"`:                                                   1,
+		``:                                                         1,
+	} {
+		event := telemetryapi.Event{Type: telemetryapi.EventLogsDropped, Record: json.RawMessage(record)}
+		require.Equal(t, want, droppedRecords(event), record)
+	}
 }
 
 func TestExplainRefusal(t *testing.T) {

@@ -24,4 +24,7 @@
 // A decision is a function of the settings, a [History] and the wall time. There are no timers, which a freeze would
 // stop, no locks and no allocations: the caller keeps the history, and carries out the [Plan] within the deadlines
 // that it knows.
+//
+// None of this is about Lambda Managed Instances, which are not frozen and run many invocations at once. There [Managed]
+// decides, whatever the strategy is.
 package flush

@@ -24,9 +24,17 @@ const (
 	// what came after it; few, because each may hold a connection, of which the function has its share too.
 	maxInFlight = 4
 
-	// probeWait is how long a flush waits to see whether a backend that was down is back. One that answers by then gets
-	// the rest within the same flush, and one that hangs costs no more than that.
-	probeWait = 100 * time.Millisecond
+	// heldProbe is how long a flush that holds the environment waits to see whether a backend that was down is back. It is
+	// next to nothing, because the question is asked while the handler runs, and an answer that comes after the freeze is
+	// read before the next flush.
+	heldProbe = 3 * time.Millisecond
+
+	// probe is how long a flush that holds nobody up waits for that before it takes the backend to hang.
+	probe = time.Second
+
+	// heldRetry is the longest wait for the next try for which a flush holds the environment. It lets a hiccup pass: four
+	// tries in a third of a second. A backend that asks for more patience than that gets it while nobody waits.
+	heldRetry = 250 * time.Millisecond
 
 	// shutdownTimeout bounds the last delivery where no lifecycle sets a deadline.
 	shutdownTimeout = 5 * time.Second
@@ -188,7 +196,8 @@ func (d *decouple[T]) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// giveUp counts what is left as dropped, and says what has been dropped in the processor's life. It does so once.
+// giveUp keeps what is left on disk or in the log, or counts it as dropped, and says what has been dropped in the
+// processor's life. It does so once.
 func (d *decouple[T]) giveUp() {
 	if d.givenUp {
 		return
@@ -199,20 +208,25 @@ func (d *decouple[T]) giveUp() {
 		left = append(left, f.item)
 	}
 	saved := 0
+	last := d.lastResort()
 	for _, it := range left {
 		if d.save(it) {
 			saved += it.count
 		} else {
-			d.drop(notDelivered, it.count)
+			last.take(it)
 		}
 	}
-	d.abandonDisk()
+	d.abandonDisk(last)
 	if saved > 0 {
 		d.logger.Info("Data is kept on disk for the next process of this environment",
 			zap.String("items", d.sig.name), zap.Int("count", saved))
 	}
 	d.queue, d.bytes = nil, 0
+	last.report()
 	for reason, count := range d.dropped {
+		if reason == writtenToLog {
+			continue // it can be had back
+		}
 		d.logger.Warn("Data was dropped", zap.String("items", d.sig.name), zap.Int("count", count), zap.String("reason", reason))
 	}
 }
@@ -247,7 +261,7 @@ func (d *decouple[T]) accept(data T) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
-	case d.stopped:
+	case d.stopped, d.givenUp:
 		return errStopped
 	case !d.fits(it.bytes) && !d.makeRoom(it.bytes):
 		d.dispatch()
@@ -330,6 +344,8 @@ func (d *decouple[T]) Flush(ctx context.Context) error {
 	// Where the backend was down before, one try may find it back; only a failure that is new is worth holding the
 	// environment for.
 	patient := !d.backoff.failing()
+	// The lifecycle gives flushes that nobody waits for no deadline.
+	_, held := ctx.Deadline()
 	d.load()
 	if d.lifecycle != nil {
 		d.giveUpAt(d.lifecycle.ShutdownDeadline())
@@ -340,8 +356,12 @@ func (d *decouple[T]) Flush(ctx context.Context) error {
 		defer timer.Stop()
 	}
 	if !patient && !d.last() {
+		wait := probe
+		if held {
+			wait = heldProbe
+		}
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, probeWait)
+		ctx, cancel = context.WithTimeout(ctx, wait)
 		defer cancel()
 	}
 	for {
@@ -349,7 +369,7 @@ func (d *decouple[T]) Flush(ctx context.Context) error {
 		if d.delivered() {
 			return nil
 		}
-		if d.hopeless(ctx, patient) {
+		if d.hopeless(ctx, patient, held) {
 			return errKept
 		}
 		if err := d.await(ctx); err != nil {
@@ -367,7 +387,7 @@ func (d *decouple[T]) delivered() bool { return len(d.queue) == 0 && len(d.fligh
 
 // hopeless reports whether a flush need not wait: nothing can change before ctx ends, or it is not to wait for the
 // next try.
-func (d *decouple[T]) hopeless(ctx context.Context, patient bool) bool {
+func (d *decouple[T]) hopeless(ctx context.Context, patient, held bool) bool {
 	if d.fresh() > 0 || d.last() && len(d.flights) > 0 {
 		return false
 	}
@@ -377,8 +397,12 @@ func (d *decouple[T]) hopeless(ctx context.Context, patient bool) bool {
 	if !patient && !d.last() {
 		return true
 	}
+	wait := d.retryIn()
+	if held && !d.last() && wait > heldRetry {
+		return true
+	}
 	end, ok := ctx.Deadline()
-	return ok && time.Now().Add(d.retryIn()).After(end)
+	return ok && time.Now().Add(wait).After(end)
 }
 
 // fresh counts the deliveries that no flush has waited for in vain.

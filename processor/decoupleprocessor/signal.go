@@ -27,11 +27,15 @@ type signal[T any] struct {
 	split func(data T, maxBytes int) []T
 	// own returns data that may be changed: itself, or a copy of what several exporters have been given.
 	own func(T) T
+	// copy returns data that nobody else has.
+	copy func(T) T
 	// deliver hands data to the exporters.
 	deliver func(context.Context, T) error
 	// marshal and unmarshal are for what is written to disk, as OTLP protobuf.
 	marshal   func(T) ([]byte, error)
 	unmarshal func([]byte) (T, error)
+	// json is for what is written to the log, as OTLP JSON on one line.
+	json func(T) ([]byte, error)
 	// failed returns the part of the data that an error of deliver is about, when it says so.
 	failed func(error) (T, bool)
 }
@@ -39,6 +43,7 @@ type signal[T any] struct {
 func traces(next consumer.Traces) signal[ptrace.Traces] {
 	var sizer ptrace.ProtoMarshaler
 	var decoder ptrace.ProtoUnmarshaler
+	var encoder ptrace.JSONMarshaler
 	return signal[ptrace.Traces]{
 		name:    "spans",
 		kind:    "traces",
@@ -47,15 +52,15 @@ func traces(next consumer.Traces) signal[ptrace.Traces] {
 		merge:   func(dst, src ptrace.Traces) { src.ResourceSpans().MoveAndAppendTo(dst.ResourceSpans()) },
 		deliver: next.ConsumeTraces,
 		split:   splitTraces,
+		copy:    copyTraces,
 		own: func(td ptrace.Traces) ptrace.Traces {
-			if !td.IsReadOnly() {
-				return td
+			if td.IsReadOnly() {
+				return copyTraces(td)
 			}
-			copied := ptrace.NewTraces()
-			td.CopyTo(copied)
-			return copied
+			return td
 		},
 
+		json:      encoder.MarshalTraces,
 		marshal:   sizer.MarshalTraces,
 		unmarshal: decoder.UnmarshalTraces,
 		failed: func(err error) (ptrace.Traces, bool) {
@@ -68,9 +73,16 @@ func traces(next consumer.Traces) signal[ptrace.Traces] {
 	}
 }
 
+func copyTraces(td ptrace.Traces) ptrace.Traces {
+	copied := ptrace.NewTraces()
+	td.CopyTo(copied)
+	return copied
+}
+
 func metrics(next consumer.Metrics) signal[pmetric.Metrics] {
 	var sizer pmetric.ProtoMarshaler
 	var decoder pmetric.ProtoUnmarshaler
+	var encoder pmetric.JSONMarshaler
 	return signal[pmetric.Metrics]{
 		name:    "metric points",
 		kind:    "metrics",
@@ -79,15 +91,15 @@ func metrics(next consumer.Metrics) signal[pmetric.Metrics] {
 		merge:   func(dst, src pmetric.Metrics) { src.ResourceMetrics().MoveAndAppendTo(dst.ResourceMetrics()) },
 		deliver: next.ConsumeMetrics,
 		split:   splitMetrics,
+		copy:    copyMetrics,
 		own: func(md pmetric.Metrics) pmetric.Metrics {
-			if !md.IsReadOnly() {
-				return md
+			if md.IsReadOnly() {
+				return copyMetrics(md)
 			}
-			copied := pmetric.NewMetrics()
-			md.CopyTo(copied)
-			return copied
+			return md
 		},
 
+		json:      encoder.MarshalMetrics,
 		marshal:   sizer.MarshalMetrics,
 		unmarshal: decoder.UnmarshalMetrics,
 		failed: func(err error) (pmetric.Metrics, bool) {
@@ -100,9 +112,16 @@ func metrics(next consumer.Metrics) signal[pmetric.Metrics] {
 	}
 }
 
+func copyMetrics(md pmetric.Metrics) pmetric.Metrics {
+	copied := pmetric.NewMetrics()
+	md.CopyTo(copied)
+	return copied
+}
+
 func logs(next consumer.Logs) signal[plog.Logs] {
 	var sizer plog.ProtoMarshaler
 	var decoder plog.ProtoUnmarshaler
+	var encoder plog.JSONMarshaler
 	return signal[plog.Logs]{
 		name:    "log records",
 		kind:    "logs",
@@ -111,15 +130,15 @@ func logs(next consumer.Logs) signal[plog.Logs] {
 		merge:   func(dst, src plog.Logs) { src.ResourceLogs().MoveAndAppendTo(dst.ResourceLogs()) },
 		deliver: next.ConsumeLogs,
 		split:   splitLogs,
+		copy:    copyLogs,
 		own: func(ld plog.Logs) plog.Logs {
-			if !ld.IsReadOnly() {
-				return ld
+			if ld.IsReadOnly() {
+				return copyLogs(ld)
 			}
-			copied := plog.NewLogs()
-			ld.CopyTo(copied)
-			return copied
+			return ld
 		},
 
+		json:      encoder.MarshalLogs,
 		marshal:   sizer.MarshalLogs,
 		unmarshal: decoder.UnmarshalLogs,
 		failed: func(err error) (plog.Logs, bool) {
@@ -130,6 +149,12 @@ func logs(next consumer.Logs) signal[plog.Logs] {
 			return part.Data(), true
 		},
 	}
+}
+
+func copyLogs(ld plog.Logs) plog.Logs {
+	copied := plog.NewLogs()
+	ld.CopyTo(copied)
+	return copied
 }
 
 // causes returns the errors of the exporters behind a fan-out, which joins them, or err alone.

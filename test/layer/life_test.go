@@ -31,6 +31,7 @@ func TestDefaultConfiguration(t *testing.T) {
 	require.Len(t, r.records("platform.start"), 4)
 	require.Len(t, r.records("platform.runtimeDone"), 4)
 	require.NotContains(t, r.log.String(), `"level":"error"`)
+	require.NotContains(t, r.log.String(), `"level":"warn"`)
 }
 
 func TestDataArrivesBeforeEachFreeze(t *testing.T) {
