@@ -31,27 +31,40 @@ type edit struct {
 	remove bool
 }
 
-// apply makes the change in conf. It touches no other key: what an environment variable or another provider has put
-// into conf is there in two forms, as text and as what the text means in YAML, and only conf itself can hold both.
-func (c Change) apply(conf *confmap.Conf) error {
-	for _, e := range c.edits {
-		// Deleting first makes the merge set the value also where confmap is told to append to lists instead.
-		conf.Delete(strings.Join(e.path, confmap.KeyDelimiter))
-		if !e.remove {
-			if err := conf.Merge(confmap.NewFromStringMap(nest(e.path, e.value))); err != nil {
-				return err
+// apply makes the changes in conf, in one merge, because a merge copies everything. It touches no other key: what an
+// environment variable or another provider has put into conf is there in two forms, as text and as what the text means in
+// YAML, and only conf itself can hold both.
+func apply(changes []Change, conf *confmap.Conf) error {
+	overlay := map[string]any{}
+	for _, c := range changes {
+		for _, e := range c.edits {
+			// Deleting first makes the merge set the value also where confmap is told to append to lists instead.
+			conf.Delete(strings.Join(e.path, confmap.KeyDelimiter))
+			parent := put(overlay, e.path[:len(e.path)-1])
+			last := e.path[len(e.path)-1]
+			if !e.remove {
+				parent[last] = e.value
+				continue
 			}
-			continue
-		}
-		// Delete takes parents along that have become empty: an exporter that had nothing but headers.
-		parent := e.path[:len(e.path)-1]
-		if len(parent) > 0 && !conf.IsSet(strings.Join(parent, confmap.KeyDelimiter)) {
-			if err := conf.Merge(confmap.NewFromStringMap(nest(parent, map[string]any{}))); err != nil {
-				return err
-			}
+			// conf.Delete takes parents along that have become empty: an exporter that had nothing but headers. The empty map
+			// that is in the overlay now brings them back.
+			delete(parent, last)
 		}
 	}
-	return nil
+	return conf.Merge(confmap.NewFromStringMap(overlay))
+}
+
+// put returns the map at the path, which it makes.
+func put(root map[string]any, path []string) map[string]any {
+	for _, key := range path {
+		next, ok := root[key].(map[string]any)
+		if !ok {
+			next = map[string]any{}
+			root[key] = next
+		}
+		root = next
+	}
+	return root
 }
 
 func nest(path []string, value any) map[string]any {

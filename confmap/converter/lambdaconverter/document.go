@@ -71,15 +71,7 @@ func (d *document) warn(message string, fields []zap.Field, edits ...edit) {
 
 func (d *document) note(level zapcore.Level, message string, fields []zap.Field, edits ...edit) {
 	for _, e := range edits {
-		parent := d.root
-		for _, key := range e.path[:len(e.path)-1] {
-			next, ok := parent[key].(map[string]any)
-			if !ok {
-				next = map[string]any{}
-				parent[key] = next
-			}
-			parent = next
-		}
+		parent := put(d.root, e.path[:len(e.path)-1])
 		last := e.path[len(e.path)-1]
 		if e.remove {
 			delete(parent, last)

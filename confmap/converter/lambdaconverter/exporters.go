@@ -191,18 +191,26 @@ const (
 	keepaliveTimeout = "5s"
 )
 
-// distrustConnections has the OTLP exporters drop connections that may have died in a freeze, unless the user has set the
-// key.
+// distrustConnections has the OTLP exporters drop connections that may have died in a freeze, unless the user has said
+// something about them.
 func distrustConnections(d *document, id string) {
 	cfg, ok := d.exporter(id)
-	switch {
-	case !ok || !isOTLP(id):
-	case isOTLPHTTP(id) && isNothing(cfg["idle_conn_timeout"]):
-		d.did("a connection that has not been used for that long is not used again: it may have died in a freeze",
-			[]zap.Field{keyField("exporters", id, "idle_conn_timeout")}, set(idleConnTimeout, "exporters", id, "idle_conn_timeout"))
-	case !isOTLPHTTP(id) && isNothing(cfg["keepalive"]):
+	if !ok || !isOTLP(id) || !isNothing(cfg["keepalive"]) {
+		return
+	}
+	if !isOTLPHTTP(id) {
 		d.did("a connection that died in a freeze is found out within seconds",
 			[]zap.Field{keyField("exporters", id, "keepalive")},
 			set(map[string]any{"time": keepaliveTime, "timeout": keepaliveTimeout}, "exporters", id, "keepalive"))
+		return
 	}
+	// The exporter refuses the section beside the keys that it had before.
+	for _, key := range []string{"idle_conn_timeout", "max_idle_conns", "max_idle_conns_per_host", "disable_keep_alives"} {
+		if _, set := cfg[key]; set {
+			return
+		}
+	}
+	d.did("a connection that has not been used for that long is not used again: it may have died in a freeze",
+		[]zap.Field{keyField("exporters", id, "keepalive", "idle_conn_timeout")},
+		set(map[string]any{"idle_conn_timeout": idleConnTimeout}, "exporters", id, "keepalive"))
 }

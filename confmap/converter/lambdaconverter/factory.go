@@ -58,10 +58,11 @@ func (c *converter) Convert(_ context.Context, conf *confmap.Conf) error {
 		root = map[string]any{}
 	}
 	restoreHeaderTexts(conf, root)
-	for _, change := range convert(root, c.lookup) {
-		if err := change.apply(conf); err != nil {
-			return fmt.Errorf("lambda converter: %w", err)
-		}
+	changes := convert(root, c.lookup)
+	if err := apply(changes, conf); err != nil {
+		return fmt.Errorf("lambda converter: %w", err)
+	}
+	for _, change := range changes {
 		if entry := c.logger.Check(change.Level, change.Message); entry != nil {
 			entry.Write(change.Fields...)
 		}
