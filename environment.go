@@ -82,7 +82,7 @@ func defaultConfig(executable string, exists func(string) bool) string {
 }
 
 // uriStart is what follows a comma that separates two configurations. A yaml: URI has commas of its own.
-var uriStart = regexp.MustCompile(`,\s*(/|\./|\.\./|(file|env|yaml|s3|ssm|secretsmanager):\S|https?://)`)
+const uriStart = `,\s*(/|\./|\.\./|(file|env|yaml|s3|ssm|secretsmanager):\S|https?://)`
 
 // splitURIs splits a list of configuration URIs. They are merged in their order.
 func splitURIs(list string) []string {
@@ -93,9 +93,11 @@ func splitURIs(list string) []string {
 		}
 	}
 	start := 0
-	for _, at := range uriStart.FindAllStringIndex(list, -1) {
-		add(list[start:at[0]])
-		start = at[0] + 1
+	if strings.Contains(list, ",") { // or the pattern need not be compiled, at each start
+		for _, at := range regexp.MustCompile(uriStart).FindAllStringIndex(list, -1) {
+			add(list[start:at[0]])
+			start = at[0] + 1
+		}
 	}
 	add(list[start:])
 	return uris

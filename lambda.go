@@ -18,10 +18,10 @@ import (
 	"syscall"
 	"time"
 
-	"go.opentelemetry.io/collector/otelcol"
 	"go.uber.org/zap"
 
 	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/collector"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/failopen"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/guard/contract"
@@ -41,6 +41,7 @@ func runOnLambda(env environment) int {
 	// Lambda starts the function's runtime only after every extension has registered, so nothing comes before this.
 	reg := extensionsapi.NewClient(env.runtimeAPI).Begin(ctx, filepath.Base(os.Args[0]),
 		extensionsapi.Events(os.Getenv("AWS_LAMBDA_INITIALIZATION_TYPE")))
+	roomForStart()
 	err := runCollector(ctx, env, reg, logger)
 	if err == nil {
 		return 0
@@ -57,19 +58,31 @@ func runOnLambda(env environment) int {
 	return 0
 }
 
+// startStack is about what building a collector takes of the stack.
+const startStack = 64 << 10
+
+// roomForStart has the stack grow at once while there is little on it. Else it would grow step by step while the
+// configuration is decoded, with all that is on it copied each time: a tenth of the CPU of a start.
+//
+//go:noinline
+func roomForStart() byte {
+	var room [startStack]byte
+	return room[os.Getpid()%len(room)]
+}
+
 // maxReason bounds what the guard is told. Lambda splits log lines that are much longer.
 const maxReason = 2 << 10
 
 // exitStatus tells the guard whether to try again, and with what.
 func exitStatus(err error) int {
 	switch text := err.Error(); {
-	case errors.Is(err, errConfigURI):
+	case errors.Is(err, collector.ErrLocate):
 		return contract.ExitConfigInvalid
 	case strings.Contains(text, "cannot retrieve the configuration") && !unretrievable(text):
 		return 1 // a source of configuration that does not answer may do so later
 	case strings.Contains(text, "unknown type"):
 		return contract.ExitMissingComponent
-	case strings.Contains(text, "failed to get config"), strings.Contains(text, "invalid configuration"):
+	case errors.Is(err, collector.ErrGet), errors.Is(err, collector.ErrInvalid):
 		return contract.ExitConfigInvalid
 	default:
 		return 1
@@ -124,45 +137,45 @@ func runCollector(ctx context.Context, env environment, reg *extensionsapi.Pendi
 	}
 }
 
-// errConfigURI says that the addresses of the configuration cannot be used. Nothing has been read from them yet.
-var errConfigURI = errors.New("the configuration cannot be located")
+// lastWords bounds the wait for a log line that is written when the time is over.
+const lastWords = 10 * time.Millisecond
 
 var errEndedByItself = errors.New("the collector has stopped after a fatal error of a component, which it has logged")
 
-// runOnce runs one collector. A panic in the goroutine that starts it is an error like others.
+// runOnce runs one collector. A panic in the goroutine that starts or ends it is an error like others.
 func runOnce(
 	ctx context.Context, env environment, reg *extensionsapi.Pending, ports *failopen.Ports, logger *zap.Logger,
 ) error {
 	stop := make(chan time.Time, 1)
-	set := settings(env,
+	set := collector.Settings{BuildInfo: buildInfo(), Resolver: resolver(env), Logger: logger}
+	set.Resolver.ConverterFactories = append(set.Resolver.ConverterFactories, ports.NewFactory())
+	var err error
+	set.Factories, err = factories(env.logLevel,
 		lambdaextension.WithSession(reg.Session),
 		lambdaextension.WithTelemetryListener(env.inheritedListener),
 		lambdaextension.WithStop(func(deadline time.Time) { stop <- deadline }))
-	// Signals end the process, so it is the process that listens to them.
-	set.DisableGracefulShutdown = true
-	resolver := &set.ConfigProviderSettings.ResolverSettings
-	resolver.ConverterFactories = append(resolver.ConverterFactories, ports.NewFactory())
-	collector, err := otelcol.NewCollector(set)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errConfigURI, err)
-	}
-	ended := make(chan error, 1)
-	go func() {
-		defer func() {
-			if r := recover(); r != nil {
-				ended <- fmt.Errorf("the collector panicked: %v\n%s", r, debug.Stack())
-			}
-		}()
-		ended <- collector.Run(ctx)
-	}()
-	select {
-	case err := <-ended:
-		if err == nil && ctx.Err() == nil {
-			return errEndedByItself
-		}
 		return err
+	}
+	var running *collector.Collector
+	if err := guarded(func() error {
+		running, err = collector.Start(ctx, set)
+		return err
+	}); err != nil {
+		return err
+	}
+	shutdown := func() error {
+		return guarded(func() error { return running.Shutdown(context.WithoutCancel(ctx)) })
+	}
+	select {
+	case err := <-running.Fatal():
+		running.Logger().Error("A component cannot go on, and the collector stops", zap.Error(err))
+		return errors.Join(errEndedByItself, shutdown())
+	case <-ctx.Done():
+		return shutdown()
 	case deadline := <-stop:
-		go collector.Shutdown()
+		ended := make(chan error, 1)
+		go func() { ended <- shutdown() }()
 		select {
 		case err := <-ended:
 			if err != nil {
@@ -170,10 +183,28 @@ func runOnce(
 			}
 		case <-time.After(time.Until(deadline)):
 			// A receiver waits for its clients, for example. What the queues held is delivered or counted by now.
-			logger.Info("Components of the collector were still shutting down when the time that Lambda allows was over")
+			said := make(chan struct{})
+			go func() {
+				defer close(said)
+				logger.Info("Components of the collector were still shutting down when the time that Lambda allows was over")
+			}()
+			select {
+			case <-said:
+			case <-time.After(lastWords): // nobody reads the log
+			}
 		}
 		return nil
 	}
+}
+
+// guarded makes an error of a panic.
+func guarded(do func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the collector panicked: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return do()
 }
 
 // standBy keeps the environment alive without a collector: it answers every event with the wish for the next.
@@ -198,13 +229,13 @@ func standBy(ctx context.Context, reg *extensionsapi.Pending, logger *zap.Logger
 func advice(err error) string {
 	text := err.Error()
 	switch {
-	case errors.Is(err, errConfigURI), strings.Contains(text, "cannot retrieve the configuration"):
+	case errors.Is(err, collector.ErrLocate), strings.Contains(text, "cannot retrieve the configuration"):
 		return "Check that " + envConfigURI + " names a configuration that this function can read: a file of the function " +
 			"is at /var/task, one of a layer at /opt."
 	case strings.Contains(text, "unknown type"):
 		return "The configuration names a component that this distribution does not have; " +
 			"`otelcol-lambda components` lists those it has."
-	case strings.Contains(text, "failed to get config"), strings.Contains(text, "invalid configuration"):
+	case errors.Is(err, collector.ErrGet), errors.Is(err, collector.ErrInvalid):
 		return "`otelcol-lambda validate` checks a configuration before it is deployed."
 	default:
 		return "The error says what to change."

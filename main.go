@@ -36,7 +36,7 @@ func run() int {
 	if env.runtimeAPI != "" && len(os.Args) == 1 {
 		return runOnLambda(env)
 	}
-	set := settings(env)
+	set := commandLine(env)
 	if len(os.Args) > 1 && os.Args[1] == "validate" {
 		// What would be a warning at run time is worth seeing before a configuration is deployed.
 		logger := selftelemetry.NewLogger(os.Stderr, zapcore.WarnLevel)
@@ -50,38 +50,45 @@ func run() int {
 	return 0
 }
 
-// settings are those of a collector with the components of builder-config.yaml. The options are for its lambda
-// extension.
-func settings(env environment, options ...lambdaextension.Option) otelcol.CollectorSettings {
+// buildInfo describes the program.
+func buildInfo() component.BuildInfo {
+	return component.BuildInfo{
+		Command:     "otelcol-lambda",
+		Description: "OpenTelemetry Collector that runs as an AWS Lambda extension",
+		Version:     version,
+	}
+}
+
+// resolver says where the configuration comes from.
+func resolver(env environment) confmap.ResolverSettings {
+	return confmap.ResolverSettings{
+		URIs: env.configURIs,
+		ProviderFactories: []confmap.ProviderFactory{
+			envprovider.NewFactory(),
+			fileprovider.NewFactory(),
+			httpprovider.NewFactory(),
+			httpsprovider.NewFactory(),
+			yamlprovider.NewFactory(),
+		},
+		ConverterFactories: []confmap.ConverterFactory{lambdaconverter.NewFactory()},
+		DefaultScheme:      "env",
+	}
+}
+
+// commandLine is that of every collector.
+func commandLine(env environment) otelcol.CollectorSettings {
 	return otelcol.CollectorSettings{
-		BuildInfo: component.BuildInfo{
-			Command:     "otelcol-lambda",
-			Description: "OpenTelemetry Collector that runs as an AWS Lambda extension",
-			Version:     version,
-		},
+		BuildInfo: buildInfo(),
 		// For what is logged before the collector's own logger exists, which is at debug otherwise.
-		LoggingOptions: []zap.Option{zap.IncreaseLevel(env.logLevel)},
-		Factories:      func() (otelcol.Factories, error) { return factories(env.logLevel, options) },
-		ConfigProviderSettings: otelcol.ConfigProviderSettings{
-			ResolverSettings: confmap.ResolverSettings{
-				URIs: env.configURIs,
-				ProviderFactories: []confmap.ProviderFactory{
-					envprovider.NewFactory(),
-					fileprovider.NewFactory(),
-					httpprovider.NewFactory(),
-					httpsprovider.NewFactory(),
-					yamlprovider.NewFactory(),
-				},
-				ConverterFactories: []confmap.ConverterFactory{lambdaconverter.NewFactory()},
-				DefaultScheme:      "env",
-			},
-		},
+		LoggingOptions:         []zap.Option{zap.IncreaseLevel(env.logLevel)},
+		Factories:              func() (otelcol.Factories, error) { return factories(env.logLevel) },
+		ConfigProviderSettings: otelcol.ConfigProviderSettings{ResolverSettings: resolver(env)},
 	}
 }
 
 // factories returns the components of components.go. The lambda extension is bound to this process, and the
 // collector's log level follows the layer's environment variable where the configuration sets none.
-func factories(level zapcore.Level, options []lambdaextension.Option) (otelcol.Factories, error) {
+func factories(level zapcore.Level, options ...lambdaextension.Option) (otelcol.Factories, error) {
 	f, err := components()
 	if err != nil {
 		return otelcol.Factories{}, err

@@ -245,7 +245,7 @@ func TestManifestDist(t *testing.T) {
 	require.Equal(t, layerBuildTags, m.Dist.BuildTags, "the tests measure with the tags the layer is built with")
 	require.Equal(t, []string{modulePath + " => ../"}, m.Replaces)
 
-	info := settings(environment{}).BuildInfo
+	info := buildInfo()
 	require.Equal(t, m.Dist.Name, info.Command)
 	require.Equal(t, m.Dist.Description, info.Description)
 	require.Equal(t, m.Dist.Version+"-dev", info.Version, "a build without the Makefile says so")
