@@ -1,0 +1,3 @@
+module go.opentelemetry.io/contrib/otelconf
+
+go 1.26.0
