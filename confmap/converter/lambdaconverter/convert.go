@@ -13,6 +13,7 @@ import (
 const (
 	lambdaType   = "lambda"
 	decoupleType = "decouple"
+	batchType    = "batch"
 	// discardID is the decouple processor of pipelines that have nowhere to send their data to. It is not the plain
 	// one, so that other pipelines can go on using that.
 	discardID = "decouple/discard"
@@ -27,6 +28,7 @@ func convert(root map[string]any, lookup lookupEnv) []Change {
 	// Exporters that cannot work go first: what is left in a pipeline decides what it needs.
 	discarding, reason := removeExportersWithoutEndpoint(d, lookup)
 	addDecouple(d, discarding, reason)
+	removeBatch(d)
 	branchOut(d)
 	nameDecouples(d)
 	for _, id := range d.ids("exporters") {
@@ -34,6 +36,7 @@ func convert(root map[string]any, lookup lookupEnv) []Change {
 		disableRetry(d, id)
 		disableTimeout(d, id)
 		distrustConnections(d, id)
+		compressFast(d, id)
 		readHeaders(d, id)
 	}
 	sizeMemoryLimiters(d, lookup)
@@ -156,6 +159,40 @@ func addDecouple(d *document, discarding []string, reason string) {
 				[]zap.Field{keyField("processors", decoupleType)}, set(map[string]any{}, "processors", decoupleType))
 		}
 	}
+}
+
+// removeBatch takes a batch processor out of a pipeline where a decouple processor follows it, which merges what waits by
+// itself. Limits that only batch knows keep it: the number of items in a request, and batches apart by metadata.
+func removeBatch(d *document) {
+	for _, p := range d.pipelines("traces", "metrics", "logs") {
+		last := lastIndexFunc(p.processors, isDecouple)
+		if last < 0 || canonical(p.processors[last]) == discardID {
+			continue
+		}
+		first := last
+		for first > 0 && isPlainBatch(d, p.processors[first-1]) {
+			first--
+		}
+		if first < last {
+			path := []string{"service", "pipelines", p.name, "processors"}
+			d.did("the batch processor is taken out: decouple merges what waits, and delivers it together",
+				[]zap.Field{keyField(path...), zap.Strings("batch", p.processors[first:last])},
+				set(anyList(slices.Delete(slices.Clone(p.processors), first, last)), path...))
+		}
+	}
+}
+
+// isPlainBatch tells batch processors that do nothing that decouple does not.
+func isPlainBatch(d *document, id string) bool {
+	key, _ := d.key("processors", id)
+	cfg, ok := d.section("processors", key)
+	return ok && typeOf(id) == batchType && isNone(cfg["send_batch_max_size"]) && isNone(cfg["metadata_keys"])
+}
+
+// isNone tells values by which a user has set no limit.
+func isNone(value any) bool {
+	list, isList := value.([]any)
+	return isNothing(value) || value == 0 || isList && len(list) == 0
 }
 
 func isDecouple(id string) bool { return typeOf(id) == decoupleType }

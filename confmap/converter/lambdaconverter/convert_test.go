@@ -288,7 +288,7 @@ func TestDefaultConfiguration(t *testing.T) {
 		require.Contains(t, log, "exporters::otlp_http::endpoint")
 		require.Contains(t, log, endpointEnv+", for example to https://")
 		for _, signal := range []string{"traces", "metrics", "logs"} {
-			require.Equal(t, []any{"memory_limiter", "batch", "decouple/discard"},
+			require.Equal(t, []any{"memory_limiter", "decouple/discard"},
 				conf.Get("service::pipelines::"+signal+"::processors"))
 			require.Equal(t, []any{"nop"}, conf.Get("service::pipelines::"+signal+"::exporters"))
 		}
@@ -308,7 +308,7 @@ func TestDefaultConfiguration(t *testing.T) {
 		require.False(t, cfg.QueueConfig.HasValue())
 		require.Equal(t, 256, conf.Get("processors::memory_limiter::limit_mib"))
 		for _, signal := range []string{"traces", "metrics", "logs"} {
-			require.Equal(t, []any{"memory_limiter", "batch", "decouple"},
+			require.Equal(t, []any{"memory_limiter", "decouple"},
 				conf.Get("service::pipelines::"+signal+"::processors"))
 			require.Equal(t, []any{"otlp_http"}, conf.Get("service::pipelines::"+signal+"::exporters"))
 		}
