@@ -19,6 +19,7 @@ const (
 	managedInstances  = "lambda-managed-instances"
 	envGoMemoryLimit  = "GOMEMLIMIT"
 	envGoMaxProcs     = "GOMAXPROCS"
+	envGoDebug        = "GODEBUG"
 	oneProcessorMB    = 1769 // AWS Lambda: the memory size that comes with one vCPU
 	memoryPercent     = 40
 	minMemoryLimitMiB = 32
@@ -86,11 +87,17 @@ func collectorEnviron(environ []string, runtimeAPI string, telemetry bool) []str
 // what the collector needs, and leaves the larger part to the function before the kernel has to kill anything. A
 // function with less than one CPU gets its share in slices of time; more than one processor then only adds switching
 // and, in Go, work of the idle ones.
+//
+// Goroutines begin with as much stack as others have needed. Each delivery has one of its own, whose stack would otherwise
+// be doubled and copied twice on the way.
 func tuning(environ []string) (set []string) {
+	if debug, _ := lookup(environ, envGoDebug); debug == "" {
+		set = append(set, envGoDebug+"=adaptivestackstart=1")
+	}
 	text, _ := lookup(environ, envMemorySize)
 	megabytes, err := strconv.ParseUint(text, 10, 31)
 	if err != nil || megabytes == 0 {
-		return nil
+		return set
 	}
 	if limit, _ := lookup(environ, envGoMemoryLimit); limit == "" {
 		limit := max(minMemoryLimitMiB, megabytes*memoryPercent/100)

@@ -6,6 +6,7 @@
 package guard
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -270,9 +271,13 @@ func (g *Guard) pause(d time.Duration) bool {
 	}
 }
 
+// tidyEvery is after how many events the guard collects its garbage. Go would wait until there are 4 MB of it, which is
+// four times what the guard needs, in the function's memory.
+const tidyEvery = 100
+
 // poll asks Lambda for events, one at a time and for as long as it takes.
 func (g *Guard) poll() {
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-g.polls:
 		case <-g.ended:
@@ -297,6 +302,9 @@ func (g *Guard) poll() {
 				g.askLambda()
 			},
 		})
+		if n%tidyEvery == 0 {
+			g.background.Go(runtime.GC) // while the handler runs
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ package guard
 import (
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -19,6 +20,9 @@ import (
 // Called with arguments or outside Lambda it is the collector, whose command line it does not have itself. It is the
 // collector also where it cannot reach Lambda's API: a host name that needs DNS.
 func Main(args, environ []string) int {
+	// The guard passes one thing on at a time. With more processors Go's runtime would wake up threads for it that find
+	// nothing to do.
+	runtime.GOMAXPROCS(1)
 	executable, _ := os.Executable() // without it, the layer is taken to be where Lambda puts it
 	collector, fuller := programs(root(executable, exists), exists)
 
