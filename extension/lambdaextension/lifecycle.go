@@ -86,6 +86,15 @@ type Participant interface {
 	Flush(ctx context.Context) error
 }
 
+// Retrier is a Participant that keeps what it could not deliver.
+type Retrier interface {
+	Participant
+
+	// Retry is Flush if there is something that an earlier flush has left behind, and does nothing otherwise: what is new
+	// leaves together with what comes yet.
+	Retry(ctx context.Context) error
+}
+
 // TelemetrySubscriber is one component's wish for events of the Telemetry API.
 type TelemetrySubscriber struct {
 	// Streams are the streams the component wants. It is given events of these only.

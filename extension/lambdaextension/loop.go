@@ -160,13 +160,17 @@ func (e *lambdaExtension) unheld(ctx context.Context) (context.Context, context.
 	}
 }
 
-// begin starts to deliver what is waiting, while something else goes on. leave stops being interested in the outcome;
-// deliveries under way are not affected.
-func (e *lambdaExtension) begin(ctx context.Context) (leave func()) {
+// begin starts to deliver, while something else goes on, what an earlier flush has left behind, or all there is. leave stops
+// being interested in the outcome; deliveries under way are not affected.
+func (e *lambdaExtension) begin(ctx context.Context, all bool) (leave func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	e.wg.Go(func() {
 		defer cancel()
-		_ = deliver(ctx, e.participants.members()) // what fails stays queued
+		if all {
+			_ = deliver(ctx, e.participants.members()) // what fails stays queued
+			return
+		}
+		e.participants.retry(ctx)
 	})
 	return cancel
 }
@@ -227,8 +231,9 @@ func (e *lambdaExtension) invoke(ctx context.Context, event extensionsapi.Event)
 		return
 	}
 	defer e.stopTicking()
-	// What the last invocation left behind travels while the handler runs, which costs the function nothing.
-	leave := e.begin(ctx)
+	// What the last invocation left behind travels while the handler runs, which costs the function nothing. What is merely
+	// late, such as its report, travels with what this one makes, unless it is old.
+	leave := e.begin(ctx, plan.AtStart)
 	defer leave()
 
 	now := time.Now()

@@ -67,6 +67,17 @@ func drain(ctx context.Context, members []*participant) (moved bool) {
 	return moved
 }
 
+// retry has those who could not deliver before try again, and returns when they are done.
+func (p *participants) retry(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, m := range p.members() {
+		if r, ok := m.Participant.(Retrier); ok {
+			wg.Go(func() { _ = r.Retry(ctx) }) // what fails stays queued
+		}
+	}
+	wg.Wait()
+}
+
 func deliver(ctx context.Context, members []*participant) error {
 	errs := make(chan error, len(members))
 	for _, m := range members {

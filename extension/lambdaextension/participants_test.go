@@ -57,6 +57,14 @@ func (p *fakeParticipant) Flush(ctx context.Context) error {
 	return p.flush(ctx)
 }
 
+// fakeRetrier says when it is to try again.
+type fakeRetrier struct{ fakeParticipant }
+
+func (p *fakeRetrier) Retry(context.Context) error {
+	p.log.add("retry " + p.name)
+	return nil
+}
+
 func TestDrainsFollowTheData(t *testing.T) {
 	var log recorder
 	var p participants

@@ -11,6 +11,7 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/processor"
 	"go.uber.org/zap"
 
@@ -70,6 +71,8 @@ type item[T any] struct {
 	// since is when it was accepted, by the wall clock.
 	since time.Time
 }
+
+var _ lambdaextension.Retrier = (*decouple[ptrace.Traces])(nil)
 
 // decouple is the queue of one pipeline and what sends from it.
 type decouple[T any] struct {
@@ -380,6 +383,17 @@ func (d *decouple[T]) Flush(ctx context.Context) error {
 			return errKept
 		}
 	}
+}
+
+// Retry implements lambdaextension.Retrier.
+func (d *decouple[T]) Retry(ctx context.Context) error {
+	d.mu.Lock()
+	left := d.backoff.failing() || len(d.flights) > 0
+	d.mu.Unlock()
+	if !left {
+		return nil
+	}
+	return d.Flush(ctx)
 }
 
 // delivered reports whether nothing is left that a flush could wait for.

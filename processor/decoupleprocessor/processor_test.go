@@ -312,6 +312,27 @@ func TestFlushIsNotHeldForAsLongAsTheBackendAsksFor(t *testing.T) {
 	})
 }
 
+func TestRetryIsForWhatWasLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, func(_ context.Context, n int, _ ptrace.Traces) error {
+			if n == 1 {
+				return errors.New("Throttle (1s), error: too many requests")
+			}
+			return nil
+		})
+		retrier := s.lifecycle.joined[0].(lambdaextension.Retrier)
+		s.send(t, "a")
+		require.NoError(t, retrier.Retry(t.Context()))
+		require.Zero(t, s.backend.asked(), "nobody has tried to deliver it yet")
+		_, err := s.flush(t, 3*time.Second)
+		require.ErrorIs(t, err, errKept)
+		time.Sleep(time.Second)
+		require.NoError(t, retrier.Retry(t.Context()))
+		require.Equal(t, []string{"a"}, s.backend.arrived())
+		s.stop(t)
+	})
+}
+
 func TestBackendThatIsBackIsFoundWhileTheHandlerRuns(t *testing.T) {
 	const roundTrip = 20 * time.Millisecond
 	synctest.Test(t, func(t *testing.T) {
