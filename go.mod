@@ -83,7 +83,6 @@ require (
 	github.com/knadh/koanf/providers/confmap v1.0.1 // indirect
 	github.com/knadh/koanf/v2 v2.3.6 // indirect
 	github.com/mitchellh/copystructure v1.2.0 // indirect
-	github.com/mitchellh/reflectwalk v1.0.2 // indirect
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
 	github.com/modern-go/reflect2 v1.0.3-0.20250322232337-35a7c28c31ee // indirect
 	github.com/open-telemetry/opentelemetry-collector-contrib/internal/coreinternal v0.161.0 // indirect
@@ -135,7 +134,6 @@ require (
 	go.opentelemetry.io/otel v1.46.0 // indirect
 	go.opentelemetry.io/otel/sdk v1.46.0 // indirect
 	go.opentelemetry.io/otel/sdk/metric v1.46.0 // indirect
-	golang.org/x/crypto v0.56.0 // indirect
 	golang.org/x/exp v0.0.0-20260727155853-b88d891fe743 // indirect
 	golang.org/x/net v0.58.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
@@ -146,3 +144,11 @@ require (
 replace go.opentelemetry.io/contrib/otelconf => ./internal/stub/otelconf
 
 replace github.com/shirou/gopsutil/v4 => ./internal/stub/gopsutil
+
+replace github.com/felixge/httpsnoop => ./internal/stub/httpsnoop
+
+replace github.com/google/go-tpm => ./internal/stub/go-tpm
+
+replace github.com/foxboron/go-tpm-keyfiles => ./internal/stub/go-tpm-keyfiles
+
+replace github.com/mitchellh/copystructure => ./internal/stub/copystructure

@@ -1,0 +1,3 @@
+module github.com/mitchellh/copystructure
+
+go 1.26.0
