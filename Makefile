@@ -170,8 +170,12 @@ test-soak: ## Run 20,000 invocations with everything drawn at random, and accoun
 	@$(GO) run ./test/soak $(SOAK)
 
 .PHONY: size
-size: ## Print and gate the sizes of budget_test.go
-	$(GO) test -count=1 -run '^TestSizeBudget$$' -v .
+size: ## Print and gate the sizes of budget_test.go, and what is linked
+	$(GO) test -count=1 -run '^Test(SizeBudget|Footprint)$$' -v .
+
+.PHONY: update-footprint
+update-footprint: ## Write down anew what is linked (testdata/*/*.golden)
+	$(GO) test -count=1 -run '^TestFootprint$$' . -update
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME
