@@ -1,6 +1,7 @@
 # Needs Go, git and make. Go fetches the rest; nothing is written outside this folder but Go's caches.
 #
 # Variables to set on the command line:
+#   DIST=core          which components `make layer` builds in: core, full, or the path of a builder manifest
 #   RACE=auto|on|off   auto: the race detector wherever cgo works; on: fail where it does not
 #   FUZZTIME=30s       how long each fuzz target runs
 #   FAULTS='-run X'    flags for test-faults
@@ -13,6 +14,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
+DIST     := core
 GO       ?= go
 RACE     ?= auto
 FUZZTIME ?= 30s
@@ -42,9 +44,22 @@ LAYER_FLAGS := -trimpath -buildvcs=false -tags $(LAYER_TAGS) -ldflags "-s -w -X 
 # The tools have a module of their own, so that they do not take part in choosing the collector's versions.
 TOOL := $(GO) tool -modfile=$(CURDIR)/internal/tools/go.mod
 
-# Modules besides this one that are tested and linted: the examples' functions and test programs.
+# Modules besides this one that are tested and linted: the examples' functions and test programs. Those of the
+# distributions are no more than a go.mod.
 MODULES := $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path './go.mod' -not -path './internal/tools/*' \
-	-not -path './$(BUILD_DIR)/*' -not -path '*/_*' | sort))
+	-not -path './distributions/*' -not -path './$(BUILD_DIR)/*' -not -path '*/_*' | sort))
+
+# What tells another distribution's files from the core's, and the folder for the generated module of its collector.
+ifeq ($(DIST),core)
+DIST_SUFFIX :=
+DIST_MODULE :=
+MANIFEST    := builder-config.yaml
+else
+DIST_NAME   := $(basename $(notdir $(DIST)))
+DIST_SUFFIX := -$(DIST_NAME)
+DIST_MODULE := $(BUILD_DIR)/distribution-$(DIST_NAME)
+MANIFEST    := $(or $(wildcard distributions/$(DIST)/builder-config.yaml),$(abspath $(DIST)))
+endif
 
 say = @printf '==> %s\n'
 
@@ -61,25 +76,27 @@ help: ## List the targets
 # --- run -------------------------------------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: $(BUILD_DIR)/demo ## Run the example function with the layer in the simulator
+demo: $(BUILD_DIR)/layer$(DIST_SUFFIX) $(BUILD_DIR)/demo ## Run the example function with the layer in the simulator
 	$(say) 'running 5 invocations'
-	$(BUILD_DIR)/lambdasim run --layer $(BUILD_DIR)/layer --function $(BUILD_DIR)/functions/go/bootstrap --invocations 5 --show --quiet
+	$(BUILD_DIR)/lambdasim run --layer $(BUILD_DIR)/layer$(DIST_SUFFIX) --function $(BUILD_DIR)/functions/go/bootstrap --invocations 5 --show --quiet
 
-# Everything the demo runs, for this machine.
+# The layer for this machine, unpacked.
+.PHONY: $(BUILD_DIR)/layer$(DIST_SUFFIX)
+$(BUILD_DIR)/layer$(DIST_SUFFIX): $(DIST_MODULE)
+	$(say) 'building the layer'
+	$(call build-tree,$@,)
+
+# What else the demo runs.
 .PHONY: $(BUILD_DIR)/demo
 $(BUILD_DIR)/demo:
-	$(say) 'building the layer'
-	$(call build-tree,$(BUILD_DIR)/layer,)
 	$(say) 'building the example function'
 	@$(GO) -C examples/functions/go build -v -trimpath -buildvcs=false -o $(CURDIR)/$(BUILD_DIR)/functions/go/bootstrap . 2>&1 | $(PROGRESS)
 	$(say) 'building the simulator'
 	@$(GO) build -v -trimpath -buildvcs=false -o $(BUILD_DIR)/lambdasim ./cmd/lambdasim 2>&1 | $(PROGRESS)
 
 .PHONY: bench
-bench: ## Measure the cold start, memory and CPU of the layer, and what is delivered when
-	$(say) 'building the layer'
-	$(call build-tree,$(BUILD_DIR)/layer,)
-	@$(GO) run ./bench -layer $(BUILD_DIR)/layer $(BENCH)
+bench: $(BUILD_DIR)/layer$(DIST_SUFFIX) ## Measure the cold start, memory and CPU of the layer, and what is delivered when
+	@$(GO) run ./bench -layer $(BUILD_DIR)/layer$(DIST_SUFFIX) $(BENCH)
 
 # --- layer -----------------------------------------------------------------------------------------------------------
 
@@ -90,25 +107,47 @@ define build-tree
 	@$(2) $(GO) build -v $(LAYER_FLAGS) -o $(1)/extensions/otelcol-lambda ./cmd/guard 2>&1 | $(PROGRESS)
 	@$(2) $(GO) build -v $(LAYER_FLAGS) -o $(1)/otelcol-lambda/collector . 2>&1 | $(PROGRESS)
 	@cp config.yaml $(1)/collector-config/config.yaml
+	$(if $(DIST_MODULE),$(call build-fuller,$(1),$(2)))
 endef
 
+# build-fuller adds the collector that the guard turns to for a configuration that needs more than the core.
+build-fuller = @$(2) GOFLAGS="$$(cat $(DIST_MODULE)/goflags)" $(GO) -C $(DIST_MODULE) build -v \
+	-o $(abspath $(1))/otelcol-lambda/collector-full . 2>&1 | $(PROGRESS)
+
+# write-module writes the module of that collector. $(1) are flags.
+define write-module
+	$(call warm,go.opentelemetry.io/collector/cmd/builder)
+	@rm -rf $(DIST_MODULE)
+	@$(GO) run ./cmd/distmod -manifest $(MANIFEST) -name $(DIST_NAME) -o $(DIST_MODULE) $(1) -- $(OCB)
+endef
+
+ifneq ($(DIST_MODULE),)
+.PHONY: $(DIST_MODULE)
+$(DIST_MODULE):
+	$(say) 'writing the module of $(MANIFEST)'
+	$(call write-module,)
+endif
+
 .PHONY: layer
-layer: $(LAYER_ARCHES:%=layer-%) ## Build dist/otelcol-lambda-layer-{amd64,arm64}.zip
+layer: $(LAYER_ARCHES:%=layer-%) ## Build dist/otelcol-lambda-layer-{amd64,arm64}.zip, or with DIST another
 	@printf '\n%-8s %14s %16s %14s %10s\n' layer 'guard bytes' 'collector bytes' 'zip bytes' packages
 	@for arch in $(LAYER_ARCHES); do \
 		printf '%-8s %14d %16d %14d %10d\n' $$arch \
-			"$$(wc -c < $(BUILD_DIR)/layer-$$arch/extensions/otelcol-lambda)" \
-			"$$(wc -c < $(BUILD_DIR)/layer-$$arch/otelcol-lambda/collector)" \
-			"$$(wc -c < $(DIST_DIR)/otelcol-lambda-layer-$$arch.zip)" \
+			"$$(wc -c < $(BUILD_DIR)/layer$(DIST_SUFFIX)-$$arch/extensions/otelcol-lambda)" \
+			"$$(wc -c < $(BUILD_DIR)/layer$(DIST_SUFFIX)-$$arch/otelcol-lambda/collector)" \
+			"$$(wc -c < $(DIST_DIR)/otelcol-lambda-layer$(DIST_SUFFIX)-$$arch.zip)" \
 			"$$(GOOS=linux GOARCH=$$arch $(GO) list -deps -tags $(LAYER_TAGS) . | wc -l)"; \
 	done
 
 .PHONY: layer-%
-layer-%:
+layer-%: $(DIST_MODULE)
 	$(say) 'building the layer for linux/$*'
-	$(call build-tree,$(BUILD_DIR)/layer-$*,GOOS=linux GOARCH=$*)
+	$(call build-tree,$(BUILD_DIR)/layer$(DIST_SUFFIX)-$*,GOOS=linux GOARCH=$*)
 	@mkdir -p $(DIST_DIR)
-	@$(GO) run ./cmd/layerzip -o $(DIST_DIR)/otelcol-lambda-layer-$*.zip -C $(BUILD_DIR)/layer-$*
+	@$(GO) run ./cmd/layerzip -o $(DIST_DIR)/otelcol-lambda-layer$(DIST_SUFFIX)-$*.zip -C $(BUILD_DIR)/layer$(DIST_SUFFIX)-$*
+
+# A manifest that is not part of the tree stays where it is.
+DIST_AGAIN = $(if $(filter /%,$(MANIFEST)),DIST=$(MANIFEST))
 
 # The second build happens in a copy of the tree, so path, times, umask and time zone differ.
 .PHONY: layer-check
@@ -117,9 +156,9 @@ layer-check: layer ## Build the layer twice and compare the bytes
 	@rm -rf $(BUILD_DIR)/again
 	@mkdir -p $(BUILD_DIR)/again
 	@tar -cf - --exclude=./.git --exclude=./$(BUILD_DIR) --exclude=./$(DIST_DIR) --exclude='_*' . | tar -xf - -m -C $(BUILD_DIR)/again
-	@umask 077 && TZ=Asia/Kathmandu $(MAKE) --no-print-directory -C $(BUILD_DIR)/again layer
+	@umask 077 && TZ=Asia/Kathmandu $(MAKE) --no-print-directory -C $(BUILD_DIR)/again layer $(DIST_AGAIN)
 	@for arch in $(LAYER_ARCHES); do \
-		zip=$(DIST_DIR)/otelcol-lambda-layer-$$arch.zip; \
+		zip=$(DIST_DIR)/otelcol-lambda-layer$(DIST_SUFFIX)-$$arch.zip; \
 		cmp $$zip $(BUILD_DIR)/again/$$zip || { echo "$$zip is not reproducible"; exit 1; }; \
 		echo "identical twice: $$zip"; \
 	done
@@ -159,6 +198,13 @@ test: $(STOCK_COLLECTOR) ## Run all tests, with the race detector where there is
 		STOCK_COLLECTOR=$(CURDIR)/$(STOCK_COLLECTOR) $(GO) -C $$dir test $$race -count=1 -timeout 15m ./... || failed=1; \
 	done; \
 	exit $$failed
+
+# The full distribution takes minutes to compile, so it has a target of its own.
+.PHONY: test-full
+test-full: ## Build the full layer for this machine, and run it
+	@$(MAKE) --no-print-directory DIST=full $(BUILD_DIR)/layer-full
+	@$(race-flag); \
+	FULL_LAYER=$(CURDIR)/$(BUILD_DIR)/layer-full $(GO) test $$race -count=1 -timeout 10m -run '^TestFull' ./test/layer
 
 # Whole processes that wait for bounds rather than compute, so several cells run at a time.
 .PHONY: test-faults
@@ -253,6 +299,16 @@ generate: _ocb/components.go ## Write components.go from builder-config.yaml
 .PHONY: check-generated
 check-generated: _ocb/components.go ## Fail when components.go is not what builder-config.yaml makes
 	@diff -u components.go _ocb/components.go || { echo 'components.go is stale: run make generate'; exit 1; }
+
+.PHONY: lock
+lock: ## Write go.mod and go.sum of the distribution DIST
+	$(if $(DIST_MODULE),,$(error make lock is for other distributions than the core: say DIST=full))
+	$(call write-module,-lock)
+
+.PHONY: check-lock
+check-lock: ## Fail when go.mod and go.sum of the distribution DIST are not what its manifest makes
+	$(if $(DIST_MODULE),,$(error make check-lock is for other distributions than the core: say DIST=full))
+	$(call write-module,-check)
 
 # What somebody gets who lists our components in a manifest of their own: upstream's main.go, and versions resolved anew.
 .PHONY: stock-ocb

@@ -76,6 +76,8 @@ const maxReason = 2 << 10
 // exitStatus tells the guard whether to try again, and with what.
 func exitStatus(err error) int {
 	switch text := err.Error(); {
+	case lacksProvider(text):
+		return contract.ExitMissingComponent
 	case errors.Is(err, collector.ErrLocate):
 		return contract.ExitConfigInvalid
 	case strings.Contains(text, "cannot retrieve the configuration") && !unretrievable(text):
@@ -87,6 +89,12 @@ func exitStatus(err error) int {
 	default:
 		return 1
 	}
+}
+
+// lacksProvider tells that the configuration, or a value in it, comes from a source that this collector cannot read. A
+// fuller one may.
+func lacksProvider(text string) bool {
+	return strings.Contains(text, "unsupported scheme on URI") || strings.Contains(text, "is not supported for uri")
 }
 
 // unretrievable tells failures to fetch a configuration that will not pass in the life of an environment.
@@ -229,6 +237,8 @@ func standBy(ctx context.Context, reg *extensionsapi.Pending, logger *zap.Logger
 func advice(err error) string {
 	text := err.Error()
 	switch {
+	case lacksProvider(text):
+		return "The configuration, or a value in it, comes from a source that this distribution has no provider for."
 	case errors.Is(err, collector.ErrLocate), strings.Contains(text, "cannot retrieve the configuration"):
 		return "Check that " + envConfigURI + " names a configuration that this function can read: a file of the function " +
 			"is at /var/task, one of a layer at /opt."

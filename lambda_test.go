@@ -380,7 +380,8 @@ func TestRunOnLambdaBehindAGuard(t *testing.T) {
 		"unknown component": {pipeline("traces", "kafka", "{}"), contract.ExitMissingComponent},
 		"unknown key":       {pipeline("traces", "otlp", "{protokolls: }"), contract.ExitConfigInvalid},
 		"no such file":      {"/nowhere/config.yaml", contract.ExitConfigInvalid},
-		"unknown scheme":    {"ftp://example.com/config.yaml", contract.ExitConfigInvalid},
+		"unknown scheme":    {"ftp://example.com/config.yaml", contract.ExitMissingComponent},
+		"unknown provider":  {pipeline("traces", "otlp", `"${vault:x}"`), contract.ExitMissingComponent},
 		"source is down":    {"http://127.0.0.1:1/config.yaml", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
