@@ -33,6 +33,7 @@ func convert(root map[string]any, lookup lookupEnv) []Change {
 	nameDecouples(d)
 	for _, id := range d.ids("exporters") {
 		disableQueue(d, id)
+		disableRemoteWriteQueue(d, id)
 		disableRetry(d, id)
 		disableTimeout(d, id)
 		distrustConnections(d, id)

@@ -154,11 +154,30 @@ func isNothing(value any) bool {
 	return value == nil || value == ""
 }
 
-// disableRetry switches the OTLP exporters' own retries off, unless the user has set them. decouple tries again by
-// itself, in the next flush if need be; exporterhelper waits 5 s before its first retry, which is longer than a flush.
+// disableRemoteWriteQueue switches off what prometheusremotewrite has instead of a queue, for the same reason.
+func disableRemoteWriteQueue(d *document, id string) {
+	cfg, ok := d.exporter(id)
+	if ok && typeOf(id) == remoteWriteType && isNothing(cfg["remote_write_queue"]) {
+		d.did("the exporter's queue is switched off: decouple is the queue",
+			[]zap.Field{keyField("exporters", id, "remote_write_queue")},
+			set(map[string]any{"enabled": false}, "exporters", id, "remote_write_queue"))
+	}
+}
+
+// remoteWriteType is the exporter of Prometheus' remote write.
+const remoteWriteType = "prometheusremotewrite"
+
+// hasRetry tells exporter types that are known to have the key `retry_on_failure` and to tell failures that may pass from
+// others when it is off.
+func hasRetry(id string) bool {
+	return isOTLP(id) || typeOf(id) == remoteWriteType || typeOf(id) == "clickhouse"
+}
+
+// disableRetry switches exporters' own retries off, unless the user has set them. decouple tries again by itself, in the
+// next flush if need be; exporterhelper waits 5 s before its first retry, which is longer than a flush.
 func disableRetry(d *document, id string) {
 	cfg, ok := d.exporter(id)
-	if ok && isOTLP(id) && isNothing(cfg["retry_on_failure"]) {
+	if ok && hasRetry(id) && isNothing(cfg["retry_on_failure"]) {
 		d.did("the exporter's retries are switched off: decouple retries",
 			[]zap.Field{keyField("exporters", id, "retry_on_failure")},
 			set(map[string]any{"enabled": false}, "exporters", id, "retry_on_failure"))
