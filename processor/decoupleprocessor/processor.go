@@ -40,6 +40,13 @@ const (
 	// shutdownTimeout bounds the last delivery where no lifecycle sets a deadline.
 	shutdownTimeout = 5 * time.Second
 
+	// crowd is how many full requests may wait while as many as allowed are under way. A sender that brings more is faster
+	// than the backend, and is asked to wait for a moment; else the queue, and the function's memory with it, would fill up
+	// to its bound before anybody is slowed down.
+	crowd = 4
+	// crowdWait is how long it is asked to wait. The function may be waiting with it.
+	crowdWait = 100 * time.Millisecond
+
 	// cancelTimeout bounds the wait for deliveries to notice that they are cancelled.
 	cancelTimeout = 100 * time.Millisecond
 
@@ -247,7 +254,7 @@ func (d *decouple[T]) giveUpAt(deadline time.Time) {
 	})
 }
 
-// accept takes data over from the pipeline, or says why not. It never waits.
+// accept takes data over from the pipeline, or says why not. It does not wait, but for a moment where there is a crowd.
 func (d *decouple[T]) accept(data T) error {
 	count := d.sig.count(data)
 	if count == 0 {
@@ -263,6 +270,9 @@ func (d *decouple[T]) accept(data T) error {
 
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.crowded() {
+		d.thin()
+	}
 	switch {
 	case d.stopped, d.givenUp:
 		return errStopped
@@ -278,6 +288,20 @@ func (d *decouple[T]) accept(data T) error {
 	d.enqueue(it)
 	d.dispatch()
 	return nil
+}
+
+// crowded reports whether data comes faster than a backend that is well takes it.
+func (d *decouple[T]) crowded() bool {
+	return !d.stopped && !d.backoff.failing() && len(d.flights) >= maxInFlight && d.waiting() >= crowd*d.cfg.MaxRequestBytes
+}
+
+// thin waits until there is no crowd any more, or for crowdWait.
+func (d *decouple[T]) thin() {
+	ctx, cancel := context.WithTimeout(context.Background(), crowdWait)
+	defer cancel()
+	for d.crowded() && d.await(ctx) == nil {
+		// A delivery has ended.
+	}
 }
 
 // drop counts items that will not be delivered.
@@ -483,8 +507,19 @@ func (d *decouple[T]) retryIn() time.Duration {
 func (d *decouple[T]) due() bool {
 	return d.flushes > 0 ||
 		d.lifecycle == nil || d.lifecycle.Schedule() == lambdaextension.ScheduleContinuous ||
+		// What fills a request gets no better by waiting, and takes memory.
+		d.waiting() >= d.cfg.MaxRequestBytes ||
 		// A queue that fills up during a long invocation must not begin to refuse data before its end.
 		d.bytes > d.cfg.MaxQueueBytes/2
+}
+
+// waiting is how many bytes are in the queue and not on their way.
+func (d *decouple[T]) waiting() int {
+	bytes := d.bytes
+	for _, f := range d.flights {
+		bytes -= f.item.bytes
+	}
+	return bytes
 }
 
 // dispatch starts the deliveries that are due, or a timer for the next try.

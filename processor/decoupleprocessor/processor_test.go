@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -578,6 +579,68 @@ func TestFullQueueDropsTheOldestWhileTheBackendIsDown(t *testing.T) {
 			health.Count{Metric: health.SentItems, Attributes: queue, Total: 3, Since: begun})
 		require.Contains(t, s.lifecycle.Health().Counts(),
 			health.Count{Metric: health.FailedRequests, Attributes: queue, Total: 1, Since: begun})
+	})
+}
+
+func TestFullRequestLeavesDuringTheInvocation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sizer ptrace.ProtoMarshaler
+		s := start(t, nil, func(c *Config) { c.MaxRequestBytes = 2 * sizer.TracesSize(span("a")) })
+		s.send(t, "a")
+		synctest.Wait()
+		require.Zero(t, s.backend.asked())
+		s.send(t, "b", "c")
+		synctest.Wait()
+		require.Equal(t, []string{"a", "b"}, s.backend.arrived(), "nothing is gained by waiting; the rest may get company")
+		s.send(t, "d")
+		synctest.Wait()
+		require.Equal(t, []string{"a", "b", "c", "d"}, s.backend.arrived())
+		require.Equal(t, 2, s.backend.asked())
+		s.stop(t)
+	})
+}
+
+func TestSenderThatIsTooFastIsSlowedDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sizer ptrace.ProtoMarshaler
+		slow := make(chan struct{})
+		s := start(t, func(context.Context, int, ptrace.Traces) error {
+			<-slow
+			return nil
+		}, func(c *Config) { c.MaxRequestBytes = sizer.TracesSize(span("a")) })
+		took := func(names ...string) time.Duration {
+			began := time.Now()
+			s.send(t, names...)
+			return time.Since(began)
+		}
+		require.Zero(t, took("1", "2", "3", "4"), "on their way")
+		require.Zero(t, took("a", "b", "c", "d"), "waiting")
+		require.Equal(t, crowdWait, took("e"))
+
+		go func() {
+			time.Sleep(crowdWait / 2)
+			close(slow)
+		}()
+		require.Equal(t, crowdWait/2, took("f"), "the crowd is gone")
+		_, err := s.flush(t, time.Second)
+		require.NoError(t, err)
+		require.Len(t, s.backend.arrived(), 10)
+		s.stop(t)
+	})
+}
+
+func TestNobodyWaitsForABackendThatIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sizer ptrace.ProtoMarshaler
+		s := start(t, func(context.Context, int, ptrace.Traces) error { return errUnavailable },
+			func(c *Config) { c.MaxRequestBytes = sizer.TracesSize(span("a")) })
+		began := time.Now()
+		for i := range 100 {
+			s.send(t, strconv.Itoa(i))
+		}
+		require.Zero(t, time.Since(began))
+		s.lifecycle.end(0)
+		s.stop(t)
 	})
 }
 
