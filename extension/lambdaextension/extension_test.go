@@ -392,10 +392,10 @@ func TestShutdownWhileAnInvocationRuns(t *testing.T) {
 	registered := session(t, f)
 	e := newRunning(t, WithSession(registered))
 	flushing := make(chan struct{}, 10)
-	e.Join(&fakeParticipant{flush: func(ctx context.Context) error {
+	e.Join(&fakeRetrier{fakeParticipant{log: &recorder{}, flush: func(ctx context.Context) error {
 		flushing <- struct{}{}
 		return untilDone(ctx)
-	}})
+	}}})
 	e.start(t)
 	f.invoke("1")
 	receive(t, flushing)

@@ -60,9 +60,12 @@ func (p *fakeParticipant) Flush(ctx context.Context) error {
 // fakeRetrier says when it is to try again.
 type fakeRetrier struct{ fakeParticipant }
 
-func (p *fakeRetrier) Retry(context.Context) error {
+func (p *fakeRetrier) Retry(ctx context.Context) error {
 	p.log.add("retry " + p.name)
-	return nil
+	if p.flush == nil {
+		return nil
+	}
+	return p.flush(ctx)
 }
 
 func TestDrainsFollowTheData(t *testing.T) {

@@ -49,23 +49,39 @@ func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.Base.RoundTrip(compressed)
 }
 
+// chunkBytes is how much of a body is in memory beside what becomes of it.
+const chunkBytes = 64 << 10
+
+// windowBytes is how much of what came before a chunk can be referred to.
+const windowBytes = 8 << 10
+
 // pack reads a body of so many bytes, and closes it.
 func pack(body io.ReadCloser, length int) (packed []byte, err error) {
-	raw := make([]byte, length)
-	_, err = io.ReadFull(body, raw)
-	if closing := body.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the request's body: %w", err)
-	}
+	defer func() {
+		if closing := body.Close(); err == nil {
+			err = closing
+		}
+	}()
 	// A quarter is what telemetry usually comes to.
 	out := bytes.NewBuffer(append(make([]byte, 0, max(minBytes, length/4)), gzipHeader...))
-	// Compression without state is as fast as the fastest level, and needs no memory from one request to the next.
-	if err := flate.StatelessDeflate(out, raw, true, nil); err != nil {
-		return nil, fmt.Errorf("compress: %w", err)
+	chunk, window, sum := make([]byte, min(length, chunkBytes)), []byte(nil), uint32(0)
+	for left := length; ; {
+		chunk = chunk[:min(left, len(chunk))]
+		if _, err := io.ReadFull(body, chunk); err != nil {
+			return nil, fmt.Errorf("read the request's body: %w", err)
+		}
+		left -= len(chunk)
+		// Compression without state is as fast as the fastest level, and needs no memory from one request to the next.
+		if err := flate.StatelessDeflate(out, chunk, left == 0, window); err != nil {
+			return nil, fmt.Errorf("compress: %w", err)
+		}
+		sum = crc32.Update(sum, crc32.IEEETable, chunk)
+		if left == 0 {
+			break
+		}
+		window = append(window[:0], chunk[max(0, len(chunk)-windowBytes):]...)
 	}
-	packed = binary.LittleEndian.AppendUint32(out.Bytes(), crc32.ChecksumIEEE(raw))
+	packed = binary.LittleEndian.AppendUint32(out.Bytes(), sum)
 	return binary.LittleEndian.AppendUint32(packed, uint32(length)), nil //nolint:gosec // no more than maxBytes
 }
 

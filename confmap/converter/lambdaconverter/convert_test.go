@@ -324,7 +324,8 @@ func TestMemoryLimit(t *testing.T) {
 			require.Equal(t, memoryEnv, name)
 			return size, size != ""
 		})
-		require.Equal(t, map[string]any{"limit_mib": want, "spike_limit_mib": want / 5, "check_interval": "1s"},
+		require.Equal(t, map[string]any{"limit_mib": want, "spike_limit_mib": want / 5, "check_interval": "1s",
+			"min_gc_interval_when_soft_limited": "0s"},
 			root["processors"].(map[string]any)["memory_limiter"], size)
 	}
 }

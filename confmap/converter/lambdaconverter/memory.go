@@ -29,6 +29,9 @@ const (
 	spikeShare = 5
 	// checkInterval is the memory limiter's own recommendation.
 	checkInterval = "1s"
+	// softGCInterval: the memory limiter counts garbage, too, and would wait for 10 s before it has that collected. In a
+	// small function one large request makes enough of it, and meanwhile data would be refused for nothing.
+	softGCInterval = "0s"
 )
 
 // sizeMemoryLimiters gives memory limiters without a limit one that fits the function. The collector's percentages
@@ -47,6 +50,9 @@ func sizeMemoryLimiters(d *document, lookup lookupEnv) {
 		}
 		if isUnset(cfg["check_interval"]) {
 			edits = append(edits, set(checkInterval, "processors", id, "check_interval"))
+		}
+		if isNothing(cfg["min_gc_interval_when_soft_limited"]) && isNothing(cfg["min_gc_interval_when_hard_limited"]) {
+			edits = append(edits, set(softGCInterval, "processors", id, "min_gc_interval_when_soft_limited"))
 		}
 		d.did("the memory limiter is given a share of the function's memory", fields, edits...)
 	}
