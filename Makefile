@@ -6,7 +6,8 @@
 #   FUZZTIME=30s       how long each fuzz target runs
 #   FAULTS='-run X'    flags for test-faults
 #   SOAK='-seed 7'     flags for test-soak
-#   BENCH='-runs 40'   flags for bench
+#   BENCH='-runs 40'   flags for bench and bench-compare
+#   BASE=v0.1.0        the revision that bench-compare compares with
 
 MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
 SHELL := /bin/bash
@@ -21,6 +22,7 @@ FUZZTIME ?= 30s
 FAULTS   ?=
 SOAK     ?=
 BENCH    ?=
+BASE     ?=
 
 BUILD_DIR    := build
 DIST_DIR     := dist
@@ -95,8 +97,23 @@ $(BUILD_DIR)/demo:
 	@$(GO) build -v -trimpath -buildvcs=false -o $(BUILD_DIR)/lambdasim ./cmd/lambdasim 2>&1 | $(PROGRESS)
 
 .PHONY: bench
-bench: $(BUILD_DIR)/layer$(DIST_SUFFIX) ## Measure the cold start, memory and CPU of the layer, and what is delivered when
+bench: $(BUILD_DIR)/layer$(DIST_SUFFIX) ## Measure cold start, CPU, memory and throughput of the layer, and what is delivered when
 	@$(GO) run ./bench -layer $(BUILD_DIR)/layer$(DIST_SUFFIX) $(BENCH)
+
+# The other revision is built as its own Makefile says, in a clone, so that nothing in this tree changes.
+BASE_DIR := $(BUILD_DIR)/base
+
+.PHONY: bench-compare
+bench-compare: $(BUILD_DIR)/layer$(DIST_SUFFIX) ## Measure the layer beside that of another revision: make bench-compare BASE=v0.1.0
+	@[ -n '$(BASE)' ] || { echo 'say with which revision: make bench-compare BASE=HEAD'; exit 1; }
+	@revision=$$(git rev-parse --verify --end-of-options '$(BASE)^{commit}'); \
+	echo "==> building the layer of $(BASE), $$revision"; \
+	rm -rf $(BASE_DIR); \
+	git clone -q --no-checkout . $(BASE_DIR); \
+	git -C $(BASE_DIR) checkout -q --detach "$$revision"; \
+	$(MAKE) --no-print-directory -C $(BASE_DIR) "layer-$$($(GO) env GOARCH)"
+	@$(GO) run ./bench -layer $(BUILD_DIR)/layer$(DIST_SUFFIX) -delivery=false \
+		-compare '$(BASE)=$(BASE_DIR)/$(BUILD_DIR)/layer-'"$$($(GO) env GOARCH)" $(BENCH)
 
 # --- layer -----------------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ type programs struct {
 	// idle is a function that does nothing, function the example that sends telemetry; empty if it is not needed.
 	idle, function string
 	layerzip       string
+	// confine limits the CPU of another program.
+	confine string
 }
 
 // floorFile is the name under which both floors register.
@@ -35,12 +37,14 @@ func build(ctx context.Context, dir string, withFunction bool) (programs, error)
 		netHTTPLayer: filepath.Join(dir, nameNetHTTP),
 		idle:         filepath.Join(dir, "idle"),
 		layerzip:     filepath.Join(dir, "layerzip"),
+		confine:      filepath.Join(dir, "confine"),
 	}
 	list := []struct{ folder, pkg, out string }{
 		{".", "./bench/floors/raw", filepath.Join(p.rawLayer, "extensions", floorFile)},
 		{".", "./bench/floors/nethttp", filepath.Join(p.netHTTPLayer, "extensions", floorFile)},
 		{".", "./bench/floors/function", p.idle},
 		{".", "./cmd/layerzip", p.layerzip},
+		{".", "./bench/confine", p.confine},
 	}
 	if withFunction {
 		p.function = filepath.Join(dir, "function", "bootstrap")

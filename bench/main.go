@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Program bench measures what the layer costs a function: in time, CPU and memory, cold and warm, beside the smallest
-// extensions that are possible, and what each flush strategy delivers when, with backends that are well and others.
+// extensions that are possible; how much it carries, and what that costs; and what each flush strategy delivers when,
+// with backends that are well and others.
 // docs/benchmarks.md says how, and what the figures are.
 package main
 
@@ -12,7 +13,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/signal"
 	"regexp"
@@ -20,8 +20,6 @@ import (
 	"strconv"
 	"syscall"
 	"time"
-
-	"github.com/otelcol-lambda/otelcol-lambda/internal/otlpsink"
 )
 
 func main() {
@@ -34,9 +32,6 @@ func main() {
 	}
 }
 
-// warmRuns is how many environments are invoked: what is read at the end of one is a single sample.
-const warmRuns = 3
-
 // spareProcs are enough for all processes that the simulator waits for at the same time.
 const spareProcs = 4
 
@@ -46,17 +41,24 @@ type settings struct {
 	compare     []string
 	runs        int
 	invocations int
-	json        string
+	conditions  []condition
+	json, svg   string
 
-	// cost and delivery are the two parts.
-	cost, delivery bool
-	match          *regexp.Regexp
-	rare           time.Duration
-	parallel       int
+	// cost, load and delivery are the parts.
+	cost, load, delivery bool
+
+	loadTime    time.Duration
+	loadRuns    int
+	connections []int
+	attributes  int
+
+	match    *regexp.Regexp
+	rare     time.Duration
+	parallel int
 }
 
 func parse(args []string, stderr io.Writer) (settings, error) {
-	set := settings{cost: true, delivery: true, match: regexp.MustCompile("")}
+	set := settings{match: regexp.MustCompile("")}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&set.layer, "layer", "build/layer", "`folder` of the unpacked layer; empty to measure the floors only")
@@ -64,43 +66,112 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		set.compare = append(set.compare, text)
 		return nil
 	})
-	flags.IntVar(&set.runs, "runs", 20, "cold starts of each subject")
-	flags.IntVar(&set.invocations, "invocations", 20, "warm invocations of each environment; 0 to leave them out")
 	flags.StringVar(&set.json, "json", "", "write the figures to `file` as well")
-	flags.BoolFunc("delivery", "measure the delivery only; -delivery=false to leave it out", func(text string) error {
-		only, err := strconv.ParseBool(text)
-		set.cost, set.delivery = !only, only
-		return err
-	})
+	flags.StringVar(&set.svg, "svg", "", "write charts of the figures to `folder` as well")
+
+	chosen := addParts(flags, &set)
+	flags.IntVar(&set.runs, "runs", 20, "of the cost, cold starts of each subject")
+	flags.IntVar(&set.invocations, "invocations", 20,
+		"of the cost, warm invocations of each environment; 0 to make no invocations")
+	memory := flags.String("memory", "full,128,512,1769", "of the cost, the memory `sizes` whose share of the CPU the "+
+		"environment gets; full is all there is")
+	flags.DurationVar(&set.loadTime, "load-time", 4*time.Second, "of the load, how long it lasts in each environment; "+
+		"from "+sustainedTime.String()+" on it is judged, and the backend hangs afterwards")
+	flags.IntVar(&set.loadRuns, "load-runs", 0,
+		"of the load, environments of each kind; 0 is 3, or 1 if the load is judged")
+	connections := flags.String("connections", "1,8,64", "of the load, the `numbers` of connections that send")
+	flags.IntVar(&set.attributes, "attributes", mostAttributes, "of the load, the attributes of each span")
 	flags.Func("run", "of the delivery, the cells whose strategy/gap/backend match the regular `expression`",
 		func(text string) (err error) {
 			set.match, err = regexp.Compile(text)
 			return err
 		})
 	flags.DurationVar(&set.rare, "rare", 3*time.Second, "of the delivery, the gap between rare invocations")
-	flags.IntVar(&set.parallel, "parallel", 2, "cells of the delivery at the same time; "+
+	flags.IntVar(&set.parallel, "parallel", 2, "of the delivery, cells at the same time; "+
 		"three times as many of those that are frozen nearly all the time")
 	if err := flags.Parse(args); err != nil {
 		return set, err
 	}
-	switch {
-	case flags.NArg() > 0:
+	if flags.NArg() > 0 {
 		return set, fmt.Errorf("%q is not a flag", flags.Arg(0))
-	case set.runs < 1:
-		return set, errors.New("-runs must be at least 1")
-	case set.invocations < 0:
-		return set, errors.New("-invocations must not be negative")
-	case set.parallel < 1:
-		return set, errors.New("-parallel must be at least 1")
-	case set.layer == "" && !set.cost:
-		return set, errors.New("-delivery needs a layer")
-	case set.rare <= 0:
-		return set, errors.New("-rare must be positive")
-	case set.delivery && len(set.matrix()) == 0:
-		return set, fmt.Errorf("-run %q matches no strategy/gap/backend; one is %s", set.match, allCells(set.rare)[0].name())
 	}
-	set.delivery = set.delivery && set.layer != ""
-	return set, nil
+	chosen()
+	var err error
+	if set.conditions, err = parseConditions(*memory); err != nil {
+		return set, fmt.Errorf("-memory: %w", err)
+	}
+	if set.connections, err = parseConnections(*connections); err != nil {
+		return set, fmt.Errorf("-connections: %w", err)
+	}
+	return set, set.check()
+}
+
+// addParts adds a flag for each part. With at least one of them, nothing else is measured; =false leaves one out. What
+// it returns is for when the flags have been parsed.
+func addParts(flags *flag.FlagSet, set *settings) (chosen func()) {
+	parts := []struct {
+		name, what string
+		on         *bool
+	}{
+		{"cost", "cold starts and invocations", &set.cost},
+		{"load", "sustained load", &set.load},
+		{"delivery", "what is delivered when", &set.delivery},
+	}
+	asked := map[string]bool{}
+	for _, p := range parts {
+		usage := "measure only " + p.what + ", and other parts that are asked for; -" + p.name + "=false to leave it out"
+		flags.BoolFunc(p.name, usage, func(text string) error {
+			on, err := strconv.ParseBool(text)
+			asked[p.name] = on
+			return err
+		})
+	}
+	return func() {
+		only := false
+		for _, on := range asked {
+			only = only || on
+		}
+		for _, p := range parts {
+			on, given := asked[p.name]
+			*p.on = on || !given && !only
+		}
+		if set.layer == "" && !only {
+			set.load, set.delivery = false, false // they need one
+		}
+	}
+}
+
+// check says what makes no sense.
+func (set *settings) check() error {
+	switch {
+	case !set.cost && !set.load && !set.delivery:
+		return errors.New("nothing is left to measure")
+	case set.runs < 1:
+		return errors.New("-runs must be at least 1")
+	case set.invocations < 0:
+		return errors.New("-invocations must not be negative")
+	case set.loadTime < sampleEvery || set.loadTime > mostLoadTime:
+		return fmt.Errorf("-load-time must be between %s and %s", sampleEvery, mostLoadTime)
+	case set.loadRuns < 0:
+		return errors.New("-load-runs must not be negative")
+	case set.attributes < 0 || set.attributes > mostAttributes:
+		return fmt.Errorf("-attributes must be between 0 and %d", mostAttributes)
+	case set.parallel < 1:
+		return errors.New("-parallel must be at least 1")
+	case set.layer == "" && (set.delivery || set.load):
+		return errors.New("-delivery and -load need a layer")
+	case set.rare <= 0:
+		return errors.New("-rare must be positive")
+	case set.delivery && len(set.matrix()) == 0:
+		return fmt.Errorf("-run %q matches no strategy/gap/backend; one is %s", set.match, allCells(set.rare)[0].name())
+	}
+	if set.loadRuns == 0 {
+		set.loadRuns = usualLoadRuns
+		if set.sustained() {
+			set.loadRuns = 1
+		}
+	}
+	return nil
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
@@ -126,104 +197,54 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 			return err
 		}
 	}
-	if set.layer != "" && set.cost {
+	if set.layer != "" && (set.cost || set.load) {
 		if err := portsFree(ctx); err != nil {
 			return err
 		}
 	}
 	fmt.Fprintln(stderr, "building the floors and the functions")
-	p, err := build(ctx, dir, set.delivery || set.invocations > 0)
+	p, err := build(ctx, dir, set.delivery || set.cost && set.invocations > 0)
 	if err != nil {
 		return err
 	}
-	d := newDocument(set)
-	if set.cost {
-		if d.Subjects, err = set.costs(ctx, dir, p, stderr); err != nil {
-			return err
-		}
-	}
-	// A cell that fails takes nothing from the others.
-	var failed error
-	if set.delivery {
-		d.Delivery, failed = set.deliver(ctx, p.function, stderr)
-		d.Promises = promises(d.Delivery)
-	}
+	d, failed := set.all(ctx, dir, p, stderr)
 	if set.json != "" {
-		if err := d.write(set.json); err != nil {
-			return errors.Join(failed, err)
-		}
+		failed = errors.Join(failed, d.write(set.json))
+	}
+	if set.svg != "" {
+		failed = errors.Join(failed, d.draw(set.svg))
 	}
 	return errors.Join(printTable(stdout, d), failed)
 }
 
-// costs measures the layer beside the floors.
-func (set settings) costs(ctx context.Context, dir string, p programs, progress io.Writer) (_ []result, err error) {
+// all measures the parts. One that fails takes nothing from the others.
+func (set settings) all(ctx context.Context, dir string, p programs, progress io.Writer) (d document, err error) {
+	d = newDocument(set)
 	subjects, err := set.subjects(ctx, dir, p)
 	if err != nil {
-		return nil, err
+		return d, err
 	}
-	r := rig{programs: p, sink: otlpsink.New(otlpsink.Options{})}
-	if err := r.sink.Start(ctx); err != nil {
-		return nil, fmt.Errorf("start the backend: %w", err)
+	took := func(part string, began time.Time) {
+		d.Took = append(d.Took, duration{part, time.Since(began).Seconds()})
 	}
-	defer func() { err = errors.Join(err, r.sink.Close()) }()
-
-	observed := make([]observations, len(subjects))
-	for i, s := range subjects {
-		observed[i] = observations{}
-		if err := r.size(ctx, s, dir, observed[i]); err != nil {
-			return nil, err
-		}
+	var errs []error
+	if began := time.Now(); set.cost {
+		c, err := set.measureCosts(ctx, dir, p, subjects, progress)
+		errs = append(errs, err)
+		d.addCosts(set, subjects, c)
+		took("cost", began)
 	}
-	if err := set.measure(ctx, r, subjects, observed, progress); err != nil {
-		return nil, err
+	if began := time.Now(); set.load && ctx.Err() == nil {
+		l, err := set.measureLoad(ctx, dir, p, subjects, progress)
+		errs = append(errs, err)
+		d.addLoad(set, l)
+		took("load", began)
 	}
-	return evaluate(subjects, observed), nil
-}
-
-// measure goes round all subjects again and again, so that what else happens on the machine hits all alike, and each
-// time in another order, so that none always comes after the same other one.
-func (set settings) measure(
-	ctx context.Context, r rig, subjects []subject, observed []observations, progress io.Writer,
-) error {
-	round := func(do func(subject, observations) error, discard bool) error {
-		for _, i := range rand.Perm(len(subjects)) {
-			to := observed[i]
-			if discard {
-				to = observations{}
-			}
-			if err := do(subjects[i], to); err != nil {
-				return err
-			}
-		}
-		return ctx.Err()
+	if began := time.Now(); set.delivery && ctx.Err() == nil {
+		rows, err := set.deliver(ctx, p.function, progress)
+		errs = append(errs, err)
+		d.Delivery, d.Promises = rows, promises(rows)
+		took("delivery", began)
 	}
-	cold := func(s subject, to observations) error {
-		if err := r.cold(ctx, s, to); err != nil || !s.collector {
-			return err
-		}
-		return r.listening(ctx, s, to)
-	}
-	// The first start reads the programs from disk.
-	fmt.Fprintln(progress, "warming up")
-	if err := round(cold, true); err != nil {
-		return err
-	}
-	for i := range set.runs {
-		fmt.Fprintf(progress, "run %d of %d\n", i+1, set.runs)
-		if err := round(cold, false); err != nil {
-			return err
-		}
-	}
-	if set.invocations == 0 {
-		return nil
-	}
-	warm := func(s subject, to observations) error { return r.warm(ctx, s, set.invocations, to) }
-	for i := range warmRuns {
-		fmt.Fprintf(progress, "warm run %d of %d\n", i+1, warmRuns)
-		if err := round(warm, false); err != nil {
-			return err
-		}
-	}
-	return nil
+	return d, errors.Join(errs...)
 }

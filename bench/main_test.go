@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,9 +27,12 @@ func TestFloors(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "figures.json")
 	var table, progress bytes.Buffer
 	require.NoError(t, run(t.Context(),
-		[]string{"-layer", "", "-runs", "1", "-invocations", "0", "-json", file}, &table, &progress))
+		[]string{
+			"-layer", "", "-runs", "1", "-invocations", "0", "-memory", "full,1769", "-json", file, "-svg", filepath.Dir(file),
+		}, &table, &progress))
 	require.Contains(t, progress.String(), "run 1 of 1\n")
 	require.Contains(t, table.String(), "exec → register")
+	require.FileExists(t, filepath.Join(filepath.Dir(file), "cold-start.svg"))
 
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -46,6 +50,25 @@ func TestFloors(t *testing.T) {
 		require.Greater(t, s.Figures[keyFirstNext].Median, s.Figures[keyRegister].Median)
 		require.NotContains(t, s.Figures, keyListening)
 		require.NotContains(t, s.Figures, keyHeld)
+		require.Positive(t, s.Figures[keyMinorFaults].Median)
+		require.Positive(t, s.Figures[processGuard+suffixInitPackages].Median)
+		require.Greater(t, s.Figures[keyUnzipped].Median, s.Figures[keyZip].Median)
+	}
+	left := strings.Join(d.LeftOut, "\n")
+	if !strings.Contains(left, string(partUncached)) {
+		require.Positive(t, d.Subjects[0].Figures[prefixUncached+keyMajorFaults].Median)
+	}
+	if strings.Contains(left, "no cgroup") {
+		require.Empty(t, d.Shares)
+		return
+	}
+	require.Len(t, d.Shares, 1)
+	require.Equal(t, 1769, d.Shares[0].MemoryMB)
+	for _, s := range d.Shares[0].Subjects {
+		require.Positive(t, s.Figures[keyRegister].Median)
+		require.Greater(t, s.Figures[keyFirstNext].Median, s.Figures[keyRegister].Median)
+		require.Positive(t, s.Figures[keyFirstNextCPU].Median)
+		require.NotContains(t, s.Figures, keyZip)
 	}
 }
 
@@ -55,18 +78,27 @@ func TestFlags(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"a=b", "c=d=e"}, set.compare)
 	require.Equal(t, "build/layer", set.layer)
-	require.True(t, set.cost && set.delivery, "both parts")
+	require.True(t, set.cost && set.load && set.delivery, "all parts")
+	require.Equal(t, 3, set.loadRuns)
+	require.False(t, set.sustained())
+	require.Len(t, set.conditions, 4)
+	require.Len(t, set.loadCells(), 6)
 
 	set, err = parse([]string{"-delivery", "-run", "^end/"}, io.Discard)
 	require.NoError(t, err)
-	require.True(t, set.delivery && !set.cost)
+	require.True(t, set.delivery && !set.cost && !set.load)
 	require.Len(t, set.matrix(), 3*8)
+	set, err = parse([]string{"-delivery", "-load", "-load-time", "60s", "-connections", "64"}, io.Discard)
+	require.NoError(t, err)
+	require.True(t, set.delivery && !set.cost && set.load, "those that are asked for")
+	require.True(t, set.sustained())
+	require.Equal(t, 1, set.loadRuns)
 	set, err = parse([]string{"-delivery=false"}, io.Discard)
 	require.NoError(t, err)
-	require.True(t, set.cost && !set.delivery)
+	require.True(t, set.cost && set.load && !set.delivery)
 	set, err = parse([]string{"-layer", ""}, io.Discard)
 	require.NoError(t, err)
-	require.True(t, set.cost && !set.delivery, "without a layer nothing is delivered")
+	require.True(t, set.cost && !set.load && !set.delivery, "without a layer nothing is delivered")
 
 	for name, args := range map[string][]string{
 		"an argument":        {"layer"},
@@ -78,6 +110,14 @@ func TestFlags(t *testing.T) {
 		"no gap":             {"-rare", "0"},
 		"none at a time":     {"-parallel", "0"},
 		"no layer":           {"-layer", "", "-delivery"},
+		"no layer to load":   {"-layer", "", "-load"},
+		"nothing left":       {"-cost=false", "-load=false", "-delivery=false"},
+		"no memory size":     {"-memory", "12"},
+		"no connections":     {"-connections", "0"},
+		"no time":            {"-load-time", "0"},
+		"too much time":      {"-load-time", "1h"},
+		"less than no load":  {"-load-runs", "-1"},
+		"more attributes":    {"-attributes", "9"},
 		"neither yes nor no": {"-delivery=no"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,15 +4,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"time"
 
-	"github.com/otelcol-lambda/otelcol-lambda/internal/lambdasim"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/otlpsink"
 )
 
@@ -21,10 +18,10 @@ const (
 	otlpGRPC = "127.0.0.1:4317"
 	otlpHTTP = "127.0.0.1:4318"
 
-	// memoryMB is a usual size for functions with telemetry. It is announced, not enforced.
-	memoryMB = 512
 	// timeout leaves room for a machine that is busy.
 	timeout = 30 * time.Second
+	// initTimeout is Lambda's, with the same room. A share of the CPU makes the first attempt long.
+	initTimeout = 30 * time.Second
 	// pollInterval is the resolution of the time until a collector listens.
 	pollInterval = 200 * time.Microsecond
 	// releaseTime is how long a port may still be taken after the end of whoever listened there.
@@ -45,10 +42,15 @@ type rig struct {
 	programs
 
 	sink *otlpsink.Sink
+	// dir is for what environments leave.
+	dir string
+	// condition is what they get of the machine, limiter how.
+	condition condition
+	limiter   limiter
 }
 
 // size notes what does not vary.
-func (r rig) size(ctx context.Context, s subject, dir string, to observations) error {
+func (r rig) size(ctx context.Context, s subject, to observations) error {
 	guard, collector := s.files()
 	for key, path := range map[string]string{keyGuardFile: guard, keyCollectorFile: collector} {
 		if path == "" {
@@ -60,7 +62,20 @@ func (r rig) size(ctx context.Context, s subject, dir string, to observations) e
 		}
 		to.add(key, size)
 	}
-	zip, err := r.zipSize(ctx, s.layer, dir)
+	files, err := layerFiles(s.layer)
+	if err != nil {
+		return err
+	}
+	unzipped := 0.0
+	for _, file := range files {
+		size, err := fileSize(file)
+		if err != nil {
+			return err
+		}
+		unzipped += size
+	}
+	to.add(keyUnzipped, unzipped)
+	zip, err := r.zipSize(ctx, s.layer, r.dir)
 	if err != nil {
 		return err
 	}
@@ -68,29 +83,77 @@ func (r rig) size(ctx context.Context, s subject, dir string, to observations) e
 	return nil
 }
 
+// packageInit traces the initialisation of the programs.
+func packageInit(ctx context.Context, s subject, to observations) error {
+	guard, collector := s.files()
+	for process, path := range map[string]string{processGuard: guard, processCollector: collector} {
+		if path == "" {
+			continue
+		}
+		i, err := traceInit(ctx, path)
+		if err != nil {
+			return err
+		}
+		to.add(process+suffixInit, i.clock)
+		to.add(process+suffixInitPackages, float64(i.packages))
+		to.add(process+suffixInitBytes, i.bytes)
+		to.add(process+suffixInitAllocs, i.allocs)
+	}
+	return nil
+}
+
 // cold takes an environment through Init, with a function that does nothing. The CPU and memory are read right
 // afterwards, when the simulator has stopped all processes.
-func (r rig) cold(ctx context.Context, s subject, to observations) error {
-	return r.with(ctx, s, r.idle, nil, func(e *lambdasim.Environment) error {
+func (r rig) cold(ctx context.Context, s subject, prefix string, to observations) error {
+	return r.with(ctx, s, plan{function: r.idle}, func(e *environment) error {
 		if err := e.Init(ctx); err != nil {
 			return err
 		}
-		x, err := onlyExtension(e)
+		seen, err := e.look()
 		if err != nil {
 			return err
 		}
-		pids, err := family(x.PID)
+		to.add(prefix+keyRegister, millis(seen.register))
+		to.add(prefix+keyFirstNext, millis(seen.firstNext))
+		to.add(prefix+keyFirstNextCPU, millis(seen.cpu))
+		to.add(prefix+keyMinorFaults, seen.minor)
+		to.add(prefix+keyMajorFaults, seen.major)
+		if prefix != "" {
+			return nil
+		}
+		return addMemory(s, seen.pids, prefixReady, to)
+	})
+}
+
+// uncached is cold with programs that have to be read. What it leaves in the page cache is what it touched; afterwards
+// everything is there again.
+func (r rig) uncached(ctx context.Context, s subject, to observations) error {
+	if err := evict(ctx, s.layer); err != nil {
+		return err
+	}
+	if err := r.cold(ctx, s, prefixUncached, to); err != nil {
+		return err
+	}
+	return prefetch(s.layer)
+}
+
+// first takes an environment to the end of its first invocation.
+func (r rig) first(ctx context.Context, s subject, to observations) error {
+	return r.with(ctx, s, r.sending(s), func(e *environment) error {
+		if err := e.Init(ctx); err != nil {
+			return err
+		}
+		done, err := e.invoke(ctx, event)
 		if err != nil {
 			return err
 		}
-		cpu, err := cpuTime(pids)
+		seen, err := e.look()
 		if err != nil {
 			return err
 		}
-		to.add(keyRegister, millis(x.Register))
-		to.add(keyFirstNext, millis(x.FirstNext))
-		to.add(keyFirstNextCPU, millis(cpu))
-		return addMemory(s, pids, prefixReady, to)
+		to.add(keyFirstCPU, millis(seen.cpu))
+		to.add(keyFirstHeld, millis(done.Held))
+		return e.Shutdown(ctx)
 	})
 }
 
@@ -99,7 +162,7 @@ func (r rig) cold(ctx context.Context, s subject, to observations) error {
 func (r rig) listening(ctx context.Context, s subject, to observations) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return r.with(ctx, s, r.idle, nil, func(e *lambdasim.Environment) error {
+	return r.with(ctx, s, plan{function: r.idle}, func(e *environment) error {
 		polling, stop := context.WithCancel(ctx)
 		defer stop()
 		connected := make(chan time.Time, 1)
@@ -118,8 +181,11 @@ func (r rig) listening(ctx context.Context, s subject, to observations) error {
 		case !ok:
 			return errors.New("nothing listened on " + otlpHTTP + " when Init was over")
 		}
-		// Its start was that of the process but for some 0.1 ms.
-		to.add(keyListening, millis(at.Sub(e.Report().Inits[0].Start)))
+		began, err := e.ahead()
+		if err != nil {
+			return err
+		}
+		to.add(keyListening, millis(at.Sub(began.at)))
 		return nil
 	})
 }
@@ -142,30 +208,45 @@ func firstConnect(ctx context.Context, address string) (at time.Time, ok bool) {
 	}
 }
 
-// warm invokes the example function, once to warm everything up and then as often as given.
-func (r rig) warm(ctx context.Context, s subject, invocations int, to observations) error {
-	env := map[string]string{}
+// sending is the plan with the function that sends telemetry.
+func (r rig) sending(s subject) plan {
+	p := plan{function: r.function}
 	if !s.collector {
 		// Otherwise the function would wait for somebody to listen.
-		env["OTEL_EXPORTER_OTLP_ENDPOINT"] = r.sink.HTTPEndpoint()
+		p.env = map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": r.sink.HTTPEndpoint()}
 	}
+	return p
+}
+
+// warm invokes the example function, once to warm everything up and then as often as given.
+func (r rig) warm(ctx context.Context, s subject, invocations int, to observations) error {
 	before := r.sink.Counts().Spans
-	err := r.with(ctx, s, r.function, env, func(e *lambdasim.Environment) error {
+	err := r.with(ctx, s, r.sending(s), func(e *environment) error {
 		if err := e.Init(ctx); err != nil {
 			return err
 		}
-		if err := r.invoke(ctx, e, invocations, to); err != nil {
-			return err
+		// Between invocations all processes are stopped.
+		var used time.Duration
+		for i := range invocations + 1 {
+			done, err := e.invoke(ctx, event)
+			if err != nil {
+				return err
+			}
+			seen, err := e.look()
+			if err != nil {
+				return err
+			}
+			if i > 0 {
+				to.add(keyHeld, millis(done.Held))
+				to.add(keyInvocationCPU, millis(seen.cpu-used))
+			}
+			used = seen.cpu
 		}
-		x, err := onlyExtension(e)
+		seen, err := e.look()
 		if err != nil {
 			return err
 		}
-		pids, err := family(x.PID)
-		if err != nil {
-			return err
-		}
-		if err := addMemory(s, pids, prefixEnd, to); err != nil {
+		if err := addMemory(s, seen.pids, prefixEnd, to); err != nil {
 			return err
 		}
 		return e.Shutdown(ctx)
@@ -174,72 +255,6 @@ func (r rig) warm(ctx context.Context, s subject, invocations int, to observatio
 		return err
 	}
 	to.add(keyMissing, float64((invocations+1)*spansPerEvent-(r.sink.Counts().Spans-before)))
-	return nil
-}
-
-// invoke makes the invocations one after the other. Between them all processes are stopped, and the CPU time is read.
-func (r rig) invoke(ctx context.Context, e *lambdasim.Environment, invocations int, to observations) error {
-	x, err := onlyExtension(e)
-	if err != nil {
-		return err
-	}
-	var before time.Duration
-	for i := range invocations + 1 {
-		if _, err := e.Invoke(ctx, []byte(event)); err != nil {
-			return err
-		}
-		if err := e.Settle(ctx); err != nil {
-			return err
-		}
-		done := e.Report().Invocations[i]
-		if done.PlatformStatus != lambdasim.StatusSuccess {
-			return fmt.Errorf("invocation %d ended with %s: %s", done.Number, done.PlatformStatus, done.Message)
-		}
-		pids, err := family(x.PID)
-		if err != nil {
-			return err
-		}
-		cpu, err := cpuTime(pids)
-		if err != nil {
-			return err
-		}
-		if i > 0 {
-			to.add(keyHeld, millis(done.Held))
-			to.add(keyInvocationCPU, millis(cpu-before))
-		}
-		before = cpu
-	}
-	return nil
-}
-
-// with runs do in a new environment, and tells what the processes wrote if that fails.
-func (r rig) with(
-	ctx context.Context, s subject, function string, env map[string]string, do func(*lambdasim.Environment) error,
-) error {
-	if s.collector {
-		if err := portsFree(ctx); err != nil {
-			return err
-		}
-	}
-	all := map[string]string{"OTELCOL_LAMBDA_OTLP_ENDPOINT": r.sink.HTTPEndpoint()}
-	maps.Copy(all, env)
-	var output bytes.Buffer
-	e, err := lambdasim.New(lambdasim.Options{
-		LayerDir: s.layer,
-		Function: []string{function},
-		Env:      all,
-		MemoryMB: memoryMB,
-		Timeout:  timeout,
-		// The same everywhere; starting a process in a cgroup of its own takes longer on some kernels.
-		Freeze: lambdasim.FreezeSignal,
-		Output: &output,
-	})
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(do(e), e.Close()); err != nil {
-		return fmt.Errorf("%s: %w\n%s", s.name, err, output.Bytes())
-	}
 	return nil
 }
 
@@ -272,15 +287,6 @@ func takenPort(ctx context.Context) error {
 		l.Close()
 	}
 	return nil
-}
-
-// onlyExtension is how the layer's extension came up.
-func onlyExtension(e *lambdasim.Environment) (lambdasim.ExtensionInit, error) {
-	inits := e.Report().Inits
-	if len(inits) != 1 || len(inits[0].Extensions) != 1 {
-		return lambdasim.ExtensionInit{}, errors.New("the extension was started again, or is not alone")
-	}
-	return inits[0].Extensions[0], nil
 }
 
 // addMemory reads the memory of an extension's processes, the one that Lambda started first.

@@ -103,6 +103,36 @@ func parseStatus(text string) (memory, error) {
 	return m, nil
 }
 
+// faultsOf sums the page faults of processes: those for which a page had to be read, major, and the others.
+func faultsOf(pids []int) (minor, major float64, err error) {
+	for _, pid := range pids {
+		path := fmt.Sprintf("/proc/%d/stat", pid)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return 0, 0, err
+		}
+		less, more, err := parseFaults(string(text))
+		if err != nil {
+			return 0, 0, fmt.Errorf("%s: %w", path, err)
+		}
+		minor, major = minor+less, major+more
+	}
+	return minor, major, nil
+}
+
+// parseFaults knows that the name of a program, in parentheses, can hold anything, parentheses included.
+func parseFaults(text string) (minor, major float64, err error) {
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	// proc(5) counts from 1 and has two before these.
+	const minorField, majorField = 10 - 3, 12 - 3
+	if len(fields) <= majorField {
+		return 0, 0, errors.New("it has too few fields")
+	}
+	minor, errMinor := strconv.ParseFloat(fields[minorField], 64)
+	major, errMajor := strconv.ParseFloat(fields[majorField], 64)
+	return minor, major, errors.Join(errMinor, errMajor)
+}
+
 // cpuTime sums the user and system time that processes have used, threads that have ended included.
 func cpuTime(pids []int) (time.Duration, error) {
 	var total time.Duration

@@ -31,6 +31,19 @@ func TestParseStatus(t *testing.T) {
 	}
 }
 
+func TestParseFaults(t *testing.T) {
+	t.Parallel()
+	minor, major, err := parseFaults("25184 (a) b (c)) R 25137 25137 6898 0 -1 4194304 101 7 3 9 0 0 0 0 20\n")
+	require.NoError(t, err)
+	require.InDelta(t, 101, minor, 0)
+	require.InDelta(t, 3, major, 0)
+
+	for _, text := range []string{"", "1 (x) R 1 2 3", "1 (x) R 1 1 1 0 -1 4 many 7 3 9"} {
+		_, _, err := parseFaults(text)
+		require.Error(t, err, text)
+	}
+}
+
 func TestParseChildren(t *testing.T) {
 	t.Parallel()
 	pids, err := parseChildren("12 345 \n")
@@ -64,6 +77,14 @@ func TestOwnProcess(t *testing.T) {
 	used, err := cpuTime(pids[:1])
 	require.NoError(t, err)
 	require.Positive(t, used)
+	minor, _, err := faultsOf(pids[:1])
+	require.NoError(t, err)
+	require.Positive(t, minor)
+	_, _, err = faultsOf([]int{-1})
+	require.ErrorIs(t, err, os.ErrNotExist)
+	bytes, err := anonymous(pids[:1])
+	require.NoError(t, err)
+	require.Positive(t, bytes)
 	m, err := memoryOf(os.Getpid())
 	require.NoError(t, err)
 	require.Positive(t, m.rssAnon)

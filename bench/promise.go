@@ -33,10 +33,13 @@ type promise struct {
 	Broken []string `json:"broken,omitempty"`
 }
 
-func (p *promise) judge(d delivery, broken string) {
+func (p *promise) judge(d delivery, broken string) { p.add(d.cell.name(), broken) }
+
+// add counts a cell, of which broken says how it breaks the promise, or nothing.
+func (p *promise) add(cell, broken string) {
 	p.Cells++
 	if broken != "" {
-		p.Broken = append(p.Broken, d.cell.name()+": "+broken)
+		p.Broken = append(p.Broken, cell+": "+broken)
 	}
 }
 

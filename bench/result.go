@@ -18,10 +18,37 @@ type document struct {
 	Schema   int      `json:"schema"`
 	Machine  machine  `json:"machine"`
 	Settings recorded `json:"settings"`
+	// Subjects are what was found with all the CPU there is, Shares with parts of it.
 	Subjects []result `json:"subjects,omitempty"`
+	Shares   []share  `json:"shares,omitempty"`
+	// Load has a row for each subject, protocol and number of connections, LoadPromises what they say about them if the
+	// load was long enough.
+	Load         []loadRow `json:"load,omitempty"`
+	LoadPromises []promise `json:"load_promises,omitempty"`
+	LoadNotes    []string  `json:"load_notes,omitempty"`
+	// LoadBare is the CPU for 1,000 spans, in milliseconds, that decoding, encoding and compressing takes by itself.
+	LoadBare *summary `json:"load_bare_cpu_ms_per_1000_spans,omitempty"`
 	// Delivery has a row for each cell, Promises what they say about them.
 	Delivery []delivery `json:"delivery,omitempty"`
 	Promises []promise  `json:"promises,omitempty"`
+	// Comparisons are of the layer with each other one that was given.
+	Comparisons []comparison `json:"comparisons,omitempty"`
+	// LeftOut says what could not be measured, and why.
+	LeftOut []string   `json:"left_out,omitempty"`
+	Took    []duration `json:"took,omitempty"`
+}
+
+// share is what was found with a part of the CPU.
+type share struct {
+	MemoryMB int      `json:"memory_mb"`
+	CPU      float64  `json:"cpu_share"`
+	Subjects []result `json:"subjects"`
+}
+
+// duration is how long a part of the run took.
+type duration struct {
+	Part    string  `json:"part"`
+	Seconds float64 `json:"seconds"`
 }
 
 type machine struct {
@@ -37,6 +64,12 @@ type recorded struct {
 	WarmRuns    int `json:"warm_runs"`
 	Invocations int `json:"invocations_per_warm_run"`
 	MemoryMB    int `json:"memory_mb"`
+	// LoadTime is how long the load lasts in each environment, in seconds, LoadRuns how many environments there are.
+	LoadTime float64 `json:"load_time_s,omitempty"`
+	LoadRuns int     `json:"load_runs,omitempty"`
+	// Attributes are those of each span of the load, SpanBytes the mean size of a span in a request.
+	Attributes int     `json:"load_attributes,omitempty"`
+	SpanBytes  float64 `json:"load_span_bytes,omitempty"`
 	// Parallel is how many cells of the delivery run at a time.
 	Parallel int `json:"parallel,omitempty"`
 	// RareGap is that of its rare invocations, in milliseconds.
@@ -56,23 +89,25 @@ type outcome struct {
 
 	// FloorRatio is the median divided by that of the net/http floor, 0 if that is unknown.
 	FloorRatio float64 `json:"nethttp_floor_ratio,omitempty"`
+	// BareRatio is the median divided by that of the bare work, for CPU under load, 0 elsewhere.
+	BareRatio float64 `json:"bare_ratio,omitempty"`
 	// Budget is the most that the median should be, in the unit of the median, 0 if there is no budget.
 	Budget float64 `json:"budget,omitempty"`
 }
 
 // evaluate summarises the observations, which are in the order of the subjects.
-func evaluate(subjects []subject, observed []observations) []result {
+func evaluate(subjects []subject, c conditionCosts) []result {
 	floor := observations{}
 	for i, s := range subjects {
 		if s.name == nameNetHTTP {
-			floor = observed[i]
+			floor = c.observed[i]
 		}
 	}
 	results := make([]result, 0, len(subjects))
 	for i, s := range subjects {
 		r := result{Name: s.name, Figures: map[string]outcome{}}
 		for _, f := range figures() {
-			samples := observed[i][f.key]
+			samples := c.observed[i][f.key]
 			if len(samples) == 0 {
 				continue
 			}
@@ -85,13 +120,60 @@ func evaluate(subjects []subject, observed []observations) []result {
 				o.FloorRatio = o.Median / base
 			}
 			if s.budgeted {
-				o.Budget = f.budget.limit + f.budget.floors*base
+				o.Budget = f.budget.under(c.condition, base)
 			}
 			r.Figures[f.key] = o
 		}
 		results = append(results, r)
 	}
 	return results
+}
+
+// under is the limit that holds under a condition, 0 for none. Base is the median of the floor.
+func (b budget) under(c condition, base float64) float64 {
+	switch {
+	case !c.limited():
+		return b.limit + b.floors*base
+	case c.memoryMB == memoryMB:
+		return b.small
+	}
+	return 0
+}
+
+func (d *document) addCosts(set settings, subjects []subject, c costs) {
+	d.LeftOut = append(d.LeftOut, c.leftOut...)
+	for _, each := range c.conditions {
+		results := evaluate(subjects, each)
+		for i, s := range subjects {
+			if set.compares(s.name) {
+				d.compare(s.name, each.condition.String(), compareFigures(each.condition, each.observed[0], each.observed[i]))
+			}
+		}
+		if each.condition.limited() {
+			d.Shares = append(d.Shares, share{each.condition.memoryMB, each.condition.share, results})
+		} else {
+			d.Subjects = results
+		}
+	}
+}
+
+func (d *document) addLoad(set settings, l loads) {
+	d.Load, d.LoadPromises, d.LoadNotes = l.rows, l.promises, l.notes
+	d.Settings.SpanBytes = l.spanBytes
+	if len(l.bare) > 0 {
+		bare := summarise(l.bare)
+		d.LoadBare = &bare
+	}
+	for _, mine := range l.rows {
+		if mine.Subject != nameLayer {
+			continue
+		}
+		for _, other := range l.rows {
+			if set.compares(other.Subject) && other.cell() == mine.cell() {
+				d.compare(other.Subject, "load: "+mine.cell().name(), compareLoad(mine.observed, other.observed))
+			}
+		}
+	}
 }
 
 // newDocument has the circumstances of a run and nothing of its results.
@@ -103,6 +185,7 @@ func newDocument(set settings) document {
 		},
 		Settings: recorded{
 			Runs: set.runs, WarmRuns: warmRuns, Invocations: set.invocations, MemoryMB: memoryMB,
+			LoadTime: set.loadTime.Seconds(), LoadRuns: set.loadRuns, Attributes: set.attributes,
 			Parallel: set.parallel, RareGap: millis(set.rare),
 		},
 	}

@@ -31,3 +31,38 @@ func TestSummarise(t *testing.T) {
 		})
 	}
 }
+
+func TestRatio(t *testing.T) {
+	t.Parallel()
+	r, ok := ratioOf([]float64{12, 11, 13, 12, 12}, []float64{6, 6, 5.5, 6.5, 6})
+	require.True(t, ok)
+	require.InDelta(t, 2, r.Median, 1e-9)
+	require.Less(t, r.Low, 2.0)
+	require.Greater(t, r.Low, 1.6)
+	require.Greater(t, r.High, 2.0)
+	require.Less(t, r.High, 2.4)
+	again, ok := ratioOf([]float64{12, 11, 13, 12, 12}, []float64{6, 6, 5.5, 6.5, 6})
+	require.True(t, ok)
+	require.Equal(t, r, again)
+
+	r, ok = ratioOf([]float64{3}, []float64{2})
+	require.True(t, ok)
+	require.Equal(t, ratio{1.5, 1.5, 1.5}, r)
+	require.Equal(t, "1.50", r.String())
+	require.Equal(t, "1.50 (1.40–1.60)", (&ratio{1.5, 1.4, 1.6}).String())
+	require.Empty(t, (*ratio)(nil).String())
+
+	for name, by := range map[string][]float64{"nothing": nil, "zero": {0}, "mostly zero": {0, 0, 3}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, ok := ratioOf([]float64{1}, by)
+			require.False(t, ok)
+		})
+	}
+	_, ok = ratioOf(nil, []float64{1})
+	require.False(t, ok)
+	// Some of the samples drawn have a median of zero, by which nothing is divided.
+	r, ok = ratioOf([]float64{1}, []float64{0, 1})
+	require.True(t, ok)
+	require.InDelta(t, 2, r.Median, 1e-9)
+}

@@ -8,63 +8,146 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
-// printTable writes a block for each figure, with a line for each subject, and the table of the delivery.
+// printTable writes everything that was found. The tables are Markdown whose columns stand below each other.
 func printTable(w io.Writer, d document) error {
 	var text strings.Builder
 	m := d.Machine
-	fmt.Fprintf(&text, "%s, %s/%s, %d CPUs, function of %d MB\n",
+	fmt.Fprintf(&text, "%s, %s/%s, %d CPUs; function of %d MB where no other size is given\n",
 		m.GoVersion, m.OS, m.Arch, m.CPUCount, d.Settings.MemoryMB)
-	if len(d.Subjects) > 0 {
-		writeFigures(&text, d)
+	for _, each := range d.LeftOut {
+		fmt.Fprintf(&text, "\nleft out: %s\n", each)
+	}
+	if len(d.Subjects)+len(d.Shares) > 0 {
+		writeCosts(&text, d)
+	}
+	if len(d.Load) > 0 {
+		writeLoad(&text, d)
+	}
+	for _, c := range d.Comparisons {
+		writeComparison(&text, c)
 	}
 	if len(d.Delivery) > 0 {
 		writeDelivery(&text, d)
+	}
+	writeBudgets(&text, d)
+	if len(d.Took) > 0 {
+		text.WriteString("\ntook")
+		for i, t := range d.Took {
+			if i > 0 {
+				text.WriteString(",")
+			}
+			fmt.Fprintf(&text, " %s %.0f s", t.Part, t.Seconds)
+		}
+		text.WriteString("\n")
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
 }
 
-func writeFigures(text *strings.Builder, d document) {
+func writeCosts(text *strings.Builder, d document) {
 	set := d.Settings
-	fmt.Fprintf(text, "%d cold starts and %d × %d warm invocations of each\n", set.Runs, set.WarmRuns, set.Invocations)
-	width := 0
-	for _, r := range d.Subjects {
-		width = max(width, utf8.RuneCountInString(r.Name))
+	fmt.Fprintf(text, "%d cold starts and %d × %d warm invocations of each; median (10th–90th percentile); "+
+		"MB are 10⁶ bytes\n", set.Runs, set.WarmRuns, set.Invocations)
+	if len(d.Subjects) > 0 {
+		fmt.Fprintf(text, "\n## %s\n", unlimited())
+		writeFigures(text, d.Subjects, true)
 	}
-	for _, f := range figures() {
-		lines := rows(f, d.Subjects, width)
-		if lines == "" {
-			continue
+	for _, s := range d.Shares {
+		fmt.Fprintf(text, "\n## %s\n", condition{s.MemoryMB, s.CPU})
+		writeFigures(text, s.Subjects, false)
+	}
+	text.WriteString("\n## what the figures are\n")
+	for _, p := range parts() {
+		var lines strings.Builder
+		for _, f := range figures() {
+			if f.part == p && f.means != "" {
+				fmt.Fprintf(&lines, "- %s: %s\n", f.title, f.means)
+			}
 		}
-		fmt.Fprintf(text, "\n%s, %s: %s\n", f.title, f.unit.name, f.means)
-		fmt.Fprintf(text, "  %-*s %9s %9s %9s %9s  %s\n", width, "", "median", "p10", "p90", "× floor", "budget")
-		text.WriteString(lines)
+		fmt.Fprintf(text, "\n%s:\n\n%s", p, lines.String())
 	}
 }
 
-func rows(f figure, results []result, width int) string {
-	var text strings.Builder
+// writeFigures writes a table for each part of which there is a figure, with or without details.
+func writeFigures(text *strings.Builder, results []result, details bool) {
+	for _, p := range parts() {
+		head := []string{string(p)}
+		for _, r := range results {
+			head = append(head, r.Name)
+		}
+		table := [][]string{append(head, "budget")}
+		for _, f := range figures() {
+			if f.part == p && (details || !f.detail) {
+				table = append(table, figureRows(f, results)...)
+			}
+		}
+		if len(table) > 1 {
+			text.WriteString("\n" + markdown(table))
+		}
+	}
+}
+
+// figureRows are none for a figure that nobody has.
+func figureRows(f figure, results []result) (rows [][]string) {
+	row, ratios, judged := []string{f.name()}, []string{"… × floor"}, ""
+	found, floored := false, false
 	for _, r := range results {
 		o, ok := r.Figures[f.key]
 		if !ok {
+			row, ratios = append(row, ""), append(ratios, "")
 			continue
 		}
-		ratio := ""
-		if o.FloorRatio > 0 {
-			ratio = fmt.Sprintf("%.2f", o.FloorRatio)
+		found = true
+		row = append(row, f.unit.spread(o.summary))
+		cell := ""
+		if f.ratio && o.FloorRatio > 0 {
+			floored = true
+			cell = fmt.Sprintf("%.2f", o.FloorRatio)
 		}
-		line := fmt.Sprintf("  %-*s %9s %9s %9s %9s  %s", width, r.Name,
-			f.unit.text(o.Median), f.unit.text(o.P10), f.unit.text(o.P90), ratio, f.verdict(o))
-		text.WriteString(strings.TrimRight(line, " ") + "\n")
+		ratios = append(ratios, cell)
+		if o.Budget > 0 {
+			judged = f.verdict(o)
+		}
 	}
-	return text.String()
+	if !found {
+		return nil
+	}
+	rows = append(rows, append(row, judged))
+	if floored {
+		rows = append(rows, append(ratios, ""))
+	}
+	return rows
+}
+
+// name is the title with the unit.
+func (f figure) name() string {
+	if f.unit.name == "" {
+		return f.title
+	}
+	return f.title + ", " + f.unit.name
+}
+
+// fullName is for a place where the part of the figure cannot be seen.
+func (f figure) fullName() string {
+	if f.part == partUncached {
+		return "not cached: " + f.name()
+	}
+	return f.name()
 }
 
 func (u unit) text(value float64) string { return fmt.Sprintf("%.*f", u.digits, value/u.scale) }
+
+// spread leaves the percentiles out where they are the same as the median.
+func (u unit) spread(s summary) string {
+	median, low, high := u.text(s.Median), u.text(s.P10), u.text(s.P90)
+	if low == median && high == median {
+		return median
+	}
+	return fmt.Sprintf("%s (%s–%s)", median, low, high)
+}
 
 // verdict is the budget of a figure, and whether it is kept.
 func (f figure) verdict(o outcome) string {
@@ -73,44 +156,63 @@ func (f figure) verdict(o outcome) string {
 	}
 	text := f.unit.text(o.Budget)
 	if f.budget.floors > 0 {
-		text = fmt.Sprintf("%.2f × floor = %s", f.budget.floors, text)
+		text = fmt.Sprintf("%.2f × floor", f.budget.floors)
 	}
-	if o.Median > o.Budget {
+	if !o.kept() {
 		return text + ", exceeded"
 	}
 	return text + ", kept"
 }
 
-// writeDelivery says what was scaled for the run, writes a line for each cell, and then which promises were kept.
-func writeDelivery(text *strings.Builder, d document) {
-	n := d.Settings.Parallel
-	fmt.Fprintf(text, "\ndelivery: a new environment for each line; %d at a time with gaps of %s, %d with others: "+
-		"they disturb each other's tail, p50 less\n", n, gapFrequent, n*calmCells)
-	for _, note := range deliveryNotes(d.Settings.RareGap) {
-		fmt.Fprintf(text, "  %s\n", note)
-	}
-	line := func(columns ...any) {
-		const format = "  %-10s %-4s %-10s %3s %8s %8s %8s %8s %8s %8s %8s %8s %5s %5s"
-		text.WriteString(strings.TrimRight(fmt.Sprintf(format, columns...), " ") + "\n")
-	}
-	text.WriteString("\n")
-	line("", "", "", "", "hold, ms", "", "", "after", "over", "", "delay, ms", "", "", "")
-	line("strategy", "gap", "backend", "n", "p50", "p99", "max", "switch", "healthy", "requests", "p50", "p99", "lost",
-		"twice")
-	for i, r := range d.Delivery {
-		if i > 0 && (r.Strategy != d.Delivery[i-1].Strategy || r.Gap != d.Delivery[i-1].Gap) {
-			text.WriteString("\n")
+func (o outcome) kept() bool { return o.Budget == 0 || o.Median <= o.Budget }
+
+func writeLoad(text *strings.Builder, d document) {
+	set := d.Settings
+	fmt.Fprintf(text, "\n## load\n\n%g s in each environment, after %s to warm up; environments of each kind: %d; "+
+		"requests of %d to %d spans with %d attributes, %.0f bytes for each, one after the other on each connection\n\n",
+		set.LoadTime, loadWarmUp, set.LoadRuns, spanStep, mostSpans, set.Attributes, set.SpanBytes)
+	head := []string{"", "", "connections"}
+	for _, f := range loadFigures() {
+		head = append(head, f.name())
+		if f.key == keySpanCPU {
+			head = append(head, "× bare")
 		}
-		delay50, delay99 := "–", "–"
-		if r.Delay != nil {
-			delay50, delay99 = tenths(r.Delay.P50), tenths(r.Delay.P99)
-		}
-		line(r.Strategy, r.Gap, r.Backend, strconv.Itoa(len(r.Holds)), tenths(r.Hold.P50), tenths(r.Hold.P99),
-			tenths(r.Hold.Max), maybe(r.Switched), maybe(r.OverHealthy), strconv.Itoa(r.Requests), delay50, delay99,
-			strconv.Itoa(r.Lost), strconv.Itoa(r.Twice))
 	}
-	text.WriteString("\n")
-	for _, p := range d.Promises {
+	table := [][]string{append(head, "budget")}
+	for _, r := range d.Load {
+		row, judged := []string{r.Subject, r.Protocol, strconv.Itoa(r.Connections)}, ""
+		for _, f := range loadFigures() {
+			o := r.Figures[f.key]
+			row = append(row, f.unit.spread(o.summary))
+			if f.key == keySpanCPU {
+				row = append(row, fmt.Sprintf("%.2f", o.BareRatio))
+			}
+			if o.Budget > 0 {
+				judged = f.verdict(o)
+			}
+		}
+		table = append(table, append(row, judged))
+	}
+	text.WriteString(markdown(table) + "\n")
+	for _, f := range loadFigures() {
+		fmt.Fprintf(text, "- %s: %s\n", f.title, f.means)
+	}
+	if d.LoadBare != nil {
+		fmt.Fprintf(text, "- × bare: a multiple of what decoding, encoding and compressing the same takes by itself, "+
+			"without a collector and without garbage collection: %s ms of CPU for 1,000 spans\n",
+			milliseconds.spread(*d.LoadBare))
+	}
+	writePromises(text, d.LoadPromises)
+	for _, note := range d.LoadNotes {
+		fmt.Fprintf(text, "- %s\n", note)
+	}
+}
+
+func writePromises(text *strings.Builder, list []promise) {
+	if len(list) > 0 {
+		text.WriteString("\n")
+	}
+	for _, p := range list {
 		fmt.Fprintf(text, "%s: %s\n", p.Text, p.verdict())
 		for _, broken := range p.Broken {
 			fmt.Fprintf(text, "  %s\n", broken)
@@ -118,52 +220,86 @@ func writeDelivery(text *strings.Builder, d document) {
 	}
 }
 
-// deliveryNotes are what one has to know to read the table. The gap of rare invocations is in milliseconds.
-func deliveryNotes(rare float64) (notes []string) {
-	for _, g := range gaps(time.Duration(rare * float64(time.Millisecond))) {
-		notes = append(notes, fmt.Sprintf("gap %s: up to %d invocations, the environment is frozen for %s after each",
-			g.name, g.invocations, g.pause))
-	}
-	notes = append(notes,
-		"scaled: adaptive and periodic have an interval of "+flushInterval.String()+" instead of 10s; adaptive so switches "+
-			"in the 11th invocation",
-		"scaled: rare is what adaptive does while it does not know the traffic; really rare are mean gaps above 10s, and "+
-			"they outlast a request's limit of 30s, which these do not unless -rare is longer",
-		"scaled: SHUTDOWN comes one gap after the last invocation, or when the backend is back, in Lambda after minutes: "+
-			"what waits for it is older there",
-		"continuous has its own interval, 1s; flush.timeout is "+flushTimeout.String())
-	for _, b := range backends() {
-		note := "backend " + b.name + ": " + b.fault.String()
-		if !b.inTime() {
-			note += ", more than the " + shutdownTime.String() + " that SHUTDOWN leaves, so what is left then is lost"
+func writeComparison(text *strings.Builder, c comparison) {
+	fmt.Fprintf(text, "\n## %s compared with %s\n\nmedians, and their ratio with the interval in which it lies in 95 of "+
+		"100 cases; what includes 1 is no difference\n", nameLayer, c.With)
+	for _, t := range c.Tables {
+		table := [][]string{{t.Title, nameLayer, c.With, "ratio"}}
+		for _, r := range t.Rows {
+			u := r.figure.unit
+			table = append(table, []string{r.figure.fullName(), u.text(r.Mine), u.text(r.Theirs), r.Ratio.String()})
 		}
-		if b.fault.Action != "" {
-			notes = append(notes, note)
+		text.WriteString("\n" + markdown(table))
+	}
+}
+
+// String leaves the interval out where there is none.
+func (r *ratio) String() string {
+	if r == nil {
+		return ""
+	}
+	return unit{"", 1, 2}.spread(summary{Median: r.Median, P10: r.Low, P90: r.High})
+}
+
+// writeBudgets sums up which budgets are kept.
+func writeBudgets(text *strings.Builder, d document) {
+	budgets, over := 0, []string{}
+	count := func(where string, f figure, o outcome) {
+		if o.Budget == 0 {
+			return
+		}
+		budgets++
+		if !o.kept() {
+			over = append(over, fmt.Sprintf("%s%s: %s of %s", where, f.fullName(), f.unit.text(o.Median), f.unit.text(o.Budget)))
 		}
 	}
-	return append(notes,
-		"hold: from the function's next to the extension's; end waits up to "+strconv.Itoa(telemetryBuffer)+
-			" ms of it for Lambda's telemetry buffer",
-		"over healthy: p50 less that of the healthy backend; after switch: p50 since adaptive does what periodic does",
-		"requests: those that reached the backend; delay: from the end of the invocation that made an item until the "+
-			"backend had read it")
-}
-
-func tenths(value float64) string { return strconv.FormatFloat(value, 'f', 1, 64) }
-
-func maybe(value *float64) string {
-	if value == nil {
-		return "–"
+	costs := func(where string, results []result) {
+		for _, r := range results {
+			for _, f := range figures() {
+				count(where, f, r.Figures[f.key])
+			}
+		}
 	}
-	return tenths(*value)
+	costs("", d.Subjects)
+	for _, s := range d.Shares {
+		costs(fmt.Sprintf("%d MB, ", s.MemoryMB), s.Subjects)
+	}
+	for _, r := range d.Load {
+		for _, f := range loadFigures() {
+			count("load, "+r.cell().name()+", ", f, r.Figures[f.key])
+		}
+	}
+	if budgets == 0 {
+		return
+	}
+	fmt.Fprintf(text, "\nbudgets: %d of %d kept\n", budgets-len(over), budgets)
+	for _, each := range over {
+		fmt.Fprintf(text, "- exceeded: %s\n", each)
+	}
 }
 
-func (p promise) verdict() string {
-	switch {
-	case p.Cells == 0:
-		return "not measured"
-	case len(p.Broken) > 0:
-		return fmt.Sprintf("NOT KEPT in %d of %d cells", len(p.Broken), p.Cells)
+// markdown writes a table whose first row is the head. Its columns stand below each other as text as well.
+func markdown(table [][]string) string {
+	width := make([]int, len(table[0]))
+	for _, row := range table {
+		for i, cell := range row {
+			width[i] = max(width[i], utf8.RuneCountInString(cell))
+		}
 	}
-	return fmt.Sprintf("kept in %d of %d cells", p.Cells, p.Cells)
+	var text strings.Builder
+	line := func(row []string, fill string) {
+		for i, cell := range row {
+			text.WriteString("| " + cell + strings.Repeat(fill, width[i]-utf8.RuneCountInString(cell)) + " ")
+		}
+		text.WriteString("|\n")
+	}
+	line(table[0], " ")
+	line(make([]string, len(width)), "-")
+	for _, row := range table[1:] {
+		line(row, " ")
+	}
+	return text.String()
 }
+
+// oneLine is an error for a place where there is one line.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

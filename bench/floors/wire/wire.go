@@ -64,6 +64,9 @@ func parse(address string) (*syscall.SockaddrInet4, error) {
 	return to, nil
 }
 
+// Close ends the connection.
+func (c *Conn) Close() error { return syscall.Close(c.fd) }
+
 // Exchange sends a request and waits for the answer. Line is method and path; headers are whole lines, each with its
 // line end.
 func (c *Conn) Exchange(line, headers, body string) (head, answer string, err error) {

@@ -35,6 +35,9 @@ func TestExchange(t *testing.T) {
 	}
 	_, _, err = conn.Exchange("GET /", "", "")
 	require.ErrorIs(t, err, errAnswer)
+	require.NoError(t, conn.Close())
+	_, _, err = conn.Exchange("GET /", "", "")
+	require.Error(t, err)
 }
 
 func TestServerThatHangsUp(t *testing.T) {
