@@ -46,6 +46,7 @@ type lambdaExtension struct {
 	invocations  *invocations
 	health       *health.Registry
 	disk         disk
+	heap         *heap
 	own          *extensionsapi.Pending // the registration, if it is nobody else's
 	managed      *managed               // nil where there is no Managed Instance
 
@@ -83,7 +84,7 @@ func newExtension(logger *zap.Logger, cfg *Config, set settings) *lambdaExtensio
 		logger.Warn("A variable that sets how data is delivered is wrong", zap.Error(err))
 	}
 	return &lambdaExtension{flush: flushConfig, logger: logger, stopTicking: func() {},
-		disk: disk{cfg: cfg.Spool, logger: logger}, settings: set, invocations: newInvocations(),
+		disk: disk{cfg: cfg.Spool, logger: logger}, settings: set, invocations: newInvocations(), heap: newHeap(),
 		health: health.NewRegistry(time.Now())}
 }
 

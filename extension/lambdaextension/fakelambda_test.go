@@ -209,6 +209,7 @@ func newRunning(t *testing.T, options ...Option) *running {
 	var core zapcore.Core
 	core, r.logs = observer.New(zapcore.DebugLevel)
 	r.lambdaExtension = newExtension(zap.New(core), createDefaultConfig().(*Config), set)
+	r.heap = noHeap()
 	t.Cleanup(func() { require.NoError(t, r.Shutdown(context.Background())) })
 	return r
 }

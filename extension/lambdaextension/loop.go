@@ -217,6 +217,7 @@ func (e *lambdaExtension) countGuard(c contract.Counters) {
 func (e *lambdaExtension) invoke(ctx context.Context, event extensionsapi.Event) {
 	e.invocations.begin(event.RequestID)
 	defer e.invocations.end(event.RequestID)
+	e.heap.trim(e.running, e.wg.Go)
 	if e.Schedule() == ScheduleContinuous {
 		return
 	}

@@ -39,6 +39,7 @@ func scheduledAs(t *testing.T, strategy string) *lambdaExtension {
 	cfg := createDefaultConfig().(*Config)
 	cfg.Flush.Strategy = strategy
 	e := newExtension(zap.NewNop(), cfg, settings{})
+	e.heap = noHeap()
 	e.running = t.Context()
 	e.schedule = ScheduleFlush
 	e.heard.Store(true)

@@ -228,6 +228,7 @@ func TestManagedSaysSoOnce(t *testing.T) {
 	cfg := createDefaultConfig().(*Config)
 	cfg.Flush.Strategy = "periodically,5000"
 	e := newExtension(zap.New(core), cfg, settings{})
+	e.heap = noHeap()
 	e.manage()
 	require.Len(t, logs.All(), 1)
 	require.Equal(t, zapcore.InfoLevel, logs.All()[0].Level)

@@ -158,6 +158,7 @@ func TestDeliver(t *testing.T) {
 // The end of the function's log comes in the same request as runtimeDone, and must get into the flush that it starts.
 func TestInvocationEndsAfterItsEventsAreConsumed(t *testing.T) {
 	e := newExtension(zap.NewNop(), &Config{}, settings{})
+	e.heap = noHeap()
 	consumed := 0
 	_, err := e.SubscribeTelemetry(TelemetrySubscriber{
 		Streams: streams{function},
@@ -185,6 +186,7 @@ func TestInvocationEndsAfterItsEventsAreConsumed(t *testing.T) {
 // held until just before the deadline.
 func TestInvocationEndsThoughAComponentPanics(t *testing.T) {
 	e := newExtension(zap.NewNop(), &Config{}, settings{})
+	e.heap = noHeap()
 	_, err := e.SubscribeTelemetry(TelemetrySubscriber{
 		Streams: streams{platform},
 		Consume: func(context.Context, []telemetryapi.Event) { panic("a component") },
@@ -289,6 +291,7 @@ func dropped(r *health.Registry) map[string]int64 {
 // Events that only the extension wants are nobody's data.
 func TestNothingIsLostThatNobodyWants(t *testing.T) {
 	e := newExtension(zap.NewNop(), &Config{}, settings{})
+	e.heap = noHeap()
 	logsDropped := []telemetryapi.Event{{Type: telemetryapi.EventLogsDropped}}
 	e.lose("a reason", 1)
 	e.handle(t.Context(), logsDropped)
