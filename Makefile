@@ -113,7 +113,7 @@ bench-compare: $(BUILD_DIR)/layer$(DIST_SUFFIX) ## Measure the layer beside that
 	git -C $(BASE_DIR) checkout -q --detach "$$revision"; \
 	$(MAKE) --no-print-directory -C $(BASE_DIR) "layer-$$($(GO) env GOARCH)"
 	@$(GO) run ./bench -layer $(BUILD_DIR)/layer$(DIST_SUFFIX) -delivery=false \
-		-compare '$(BASE)=$(BASE_DIR)/$(BUILD_DIR)/layer-'"$$($(GO) env GOARCH)" $(BENCH)
+		-compare '$(BASE)=$(BASE_DIR)/$(BUILD_DIR)/layer$(DIST_SUFFIX)-'"$$($(GO) env GOARCH)" $(BENCH)
 
 # --- layer -----------------------------------------------------------------------------------------------------------
 
