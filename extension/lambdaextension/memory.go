@@ -62,7 +62,7 @@ func anonymous() uint64 {
 	return (resident - shared) * uint64(os.Getpagesize())
 }
 
-// ample reports whether there is something worth giving back. The caller has the turn.
+// ample reports whether there is something worth giving back. It must not be called while somebody is at it.
 func (h *heap) ample() bool { return h.size() > max(ampleHeap, 2*h.left) }
 
 // trim gives memory back while an invocation runs, beside the function, if there is something worth it. What is still
