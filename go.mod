@@ -152,3 +152,5 @@ replace github.com/google/go-tpm => ./internal/stub/go-tpm
 replace github.com/foxboron/go-tpm-keyfiles => ./internal/stub/go-tpm-keyfiles
 
 replace github.com/mitchellh/copystructure => ./internal/stub/copystructure
+
+replace gonum.org/v1/gonum => ./internal/stub/gonum

@@ -18,7 +18,6 @@ import (
 	"go.opentelemetry.io/collector/confmap/provider/httpsprovider"
 	"go.opentelemetry.io/collector/confmap/provider/yamlprovider"
 	"go.opentelemetry.io/collector/otelcol"
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/otelcol-lambda/otelcol-lambda/confmap/converter/lambdaconverter"
@@ -36,18 +35,7 @@ func run() int {
 	if env.runtimeAPI != "" && len(os.Args) == 1 {
 		return runOnLambda(env)
 	}
-	set := commandLine(env)
-	if len(os.Args) > 1 && os.Args[1] == "validate" {
-		// What would be a warning at run time is worth seeing before a configuration is deployed.
-		logger := selftelemetry.NewLogger(os.Stderr, zapcore.WarnLevel)
-		set.ConfigProviderSettings.ResolverSettings.ConverterFactories = []confmap.ConverterFactory{
-			lambdaconverter.NewFactory(lambdaconverter.WithLogger(logger)),
-		}
-	}
-	if otelcol.NewCommand(set).Execute() != nil {
-		return 1 // the command has said why
-	}
-	return 0
+	return runCommand(env, os.Args[1:], os.Stdout, os.Stderr)
 }
 
 // buildInfo describes the program.
@@ -72,17 +60,6 @@ func resolver(env environment) confmap.ResolverSettings {
 		},
 		ConverterFactories: []confmap.ConverterFactory{lambdaconverter.NewFactory()},
 		DefaultScheme:      "env",
-	}
-}
-
-// commandLine is that of every collector.
-func commandLine(env environment) otelcol.CollectorSettings {
-	return otelcol.CollectorSettings{
-		BuildInfo: buildInfo(),
-		// For what is logged before the collector's own logger exists, which is at debug otherwise.
-		LoggingOptions:         []zap.Option{zap.IncreaseLevel(env.logLevel)},
-		Factories:              func() (otelcol.Factories, error) { return factories(env.logLevel) },
-		ConfigProviderSettings: otelcol.ConfigProviderSettings{ResolverSettings: resolver(env)},
 	}
 }
 

@@ -6,7 +6,6 @@ package collector
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
@@ -50,15 +49,9 @@ type Collector struct {
 // Start returns when all components have started. If one does not, the ones before it are shut down again, and the error
 // is its own; other errors wrap ErrLocate, ErrGet or ErrInvalid.
 func Start(ctx context.Context, set Settings) (_ *Collector, err error) {
-	if set.Resolver.ProviderSettings.Logger == nil {
-		set.Resolver.ProviderSettings.Logger = set.Logger
-	}
-	if set.Resolver.ConverterSettings.Logger == nil {
-		set.Resolver.ConverterSettings.Logger = set.Logger
-	}
-	provider, err := otelcol.NewConfigProvider(otelcol.ConfigProviderSettings{ResolverSettings: set.Resolver})
+	provider, err := set.provider()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrLocate, err)
+		return nil, err
 	}
 	c := &Collector{provider: provider, fatal: make(chan error, 1), ended: make(chan struct{})}
 	defer func() {
@@ -67,12 +60,9 @@ func Start(ctx context.Context, set Settings) (_ *Collector, err error) {
 			err = errors.Join(err, provider.Shutdown(ctx))
 		}
 	}()
-	cfg, err := provider.Get(ctx, set.Factories)
+	cfg, err := set.config(ctx, provider)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrGet, err)
-	}
-	if err := confmap.Validate(cfg); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, err
 	}
 	if c.service, err = service.New(ctx, c.settings(set, cfg), cfg.Service); err != nil {
 		return nil, err

@@ -317,6 +317,7 @@ func TestCommandLine(t *testing.T) {
 	}{
 		"version":    {arguments: []string{"--version"}, says: []string{"otelcol-lambda version "}},
 		"components": {arguments: []string{"components"}, says: []string{"telemetryapi", "decouple", "otlp_http", "lambda"}},
+		"what runs":  {arguments: []string{"config", "--config", defaults}, says: []string{"spool:", "decouple/discard"}},
 		"the layer's own configuration": {
 			arguments: []string{"validate"},
 			env:       []string{"OTELCOL_LAMBDA_OTLP_ENDPOINT=https://otlp.example.com"},
