@@ -210,10 +210,11 @@ func firstConnect(ctx context.Context, address string) (at time.Time, ok bool) {
 
 // sending is the plan with the function that sends telemetry.
 func (r rig) sending(s subject) plan {
-	p := plan{function: r.function}
+	// The budgets are for spans and log lines. The function would send the lines over OTLP as well, and metrics.
+	p := plan{function: r.function, env: map[string]string{"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}}
 	if !s.collector {
 		// Otherwise the function would wait for somebody to listen.
-		p.env = map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": r.sink.HTTPEndpoint()}
+		p.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = r.sink.HTTPEndpoint()
 	}
 	return p
 }

@@ -59,24 +59,36 @@ func newTelemetry(ctx context.Context, stdout slog.Handler) (*telemetry, error) 
 	if err != nil {
 		return nil, err
 	}
-	traces, err := otlptracehttp.New(ctx, defaultEndpoint("TRACES", "traces", otlptracehttp.WithEndpointURL)...)
-	if err != nil {
-		return nil, fmt.Errorf("trace exporter: %w", err)
+	tracing := []sdktrace.TracerProviderOption{sdktrace.WithResource(res)}
+	if exports("TRACES") {
+		traces, err := otlptracehttp.New(ctx, defaultEndpoint("TRACES", "traces", otlptracehttp.WithEndpointURL)...)
+		if err != nil {
+			return nil, fmt.Errorf("trace exporter: %w", err)
+		}
+		tracing = append(tracing, sdktrace.WithBatcher(traces))
 	}
-	metrics, err := otlpmetrichttp.New(ctx, defaultEndpoint("METRICS", "metrics", otlpmetrichttp.WithEndpointURL)...)
-	if err != nil {
-		return nil, fmt.Errorf("metric exporter: %w", err)
+	metering := []sdkmetric.Option{sdkmetric.WithResource(res)}
+	if exports("METRICS") {
+		metrics, err := otlpmetrichttp.New(ctx, defaultEndpoint("METRICS", "metrics", otlpmetrichttp.WithEndpointURL)...)
+		if err != nil {
+			return nil, fmt.Errorf("metric exporter: %w", err)
+		}
+		metering = append(metering, sdkmetric.WithReader(
+			sdkmetric.NewPeriodicReader(metrics, sdkmetric.WithInterval(metricInterval))))
 	}
-	logs, err := otlploghttp.New(ctx, defaultEndpoint("LOGS", "logs", otlploghttp.WithEndpointURL)...)
-	if err != nil {
-		return nil, fmt.Errorf("log exporter: %w", err)
+	logging := []sdklog.LoggerProviderOption{sdklog.WithResource(res)}
+	if exports("LOGS") {
+		logs, err := otlploghttp.New(ctx, defaultEndpoint("LOGS", "logs", otlploghttp.WithEndpointURL)...)
+		if err != nil {
+			return nil, fmt.Errorf("log exporter: %w", err)
+		}
+		logging = append(logging, sdklog.WithProcessor(sdklog.NewBatchProcessor(logs)))
 	}
 
 	t := &telemetry{
-		traces: sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithBatcher(traces)),
-		metrics: sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(
-			sdkmetric.NewPeriodicReader(metrics, sdkmetric.WithInterval(metricInterval)))),
-		logs: sdklog.NewLoggerProvider(sdklog.WithResource(res), sdklog.WithProcessor(sdklog.NewBatchProcessor(logs))),
+		traces:  sdktrace.NewTracerProvider(tracing...),
+		metrics: sdkmetric.NewMeterProvider(metering...),
+		logs:    sdklog.NewLoggerProvider(logging...),
 		propagator: propagation.NewCompositeTextMapPropagator(
 			propagation.TraceContext{}, propagation.Baggage{}),
 	}
@@ -85,6 +97,10 @@ func newTelemetry(ctx context.Context, stdout slog.Handler) (*telemetry, error) 
 	t.local = slog.New(stdout)
 	return t, nil
 }
+
+// exports says whether a signal is sent at all. OTEL_METRICS_EXPORTER=none, and the same for TRACES and LOGS, is how
+// OpenTelemetry's SDKs are told not to; Go's leaves it to the program.
+func exports(signal string) bool { return os.Getenv("OTEL_"+signal+"_EXPORTER") != "none" }
 
 // newResource says who sends: the attributes of the Lambda environment, the function's name as service.name, and over
 // both whatever OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say.
