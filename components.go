@@ -8,6 +8,7 @@ import (
 	lambdaextension "github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
 	selftelemetry "github.com/otelcol-lambda/otelcol-lambda/internal/selftelemetry"
 	batchprocessor "github.com/otelcol-lambda/otelcol-lambda/processor/batchprocessor"
+	coldstartprocessor "github.com/otelcol-lambda/otelcol-lambda/processor/coldstartprocessor"
 	decoupleprocessor "github.com/otelcol-lambda/otelcol-lambda/processor/decoupleprocessor"
 	telemetryapireceiver "github.com/otelcol-lambda/otelcol-lambda/receiver/telemetryapireceiver"
 	"go.opentelemetry.io/collector/component"
@@ -86,6 +87,7 @@ func components() (otelcol.Factories, error) {
 
 	factories.Processors, err = otelcol.MakeFactoryMap[processor.Factory](
 		batchprocessor.NewFactory(),
+		coldstartprocessor.NewFactory(),
 		decoupleprocessor.NewFactory(),
 		memorylimiterprocessor.NewFactory(),
 		probabilisticsamplerprocessor.NewFactory(),
@@ -96,6 +98,7 @@ func components() (otelcol.Factories, error) {
 	}
 	factories.ProcessorModules = makeModulesMap(factories.Processors, map[component.Type]string{
 		batchprocessor.NewFactory().Type():                "github.com/otelcol-lambda/otelcol-lambda v0.0.0",
+		coldstartprocessor.NewFactory().Type():            "github.com/otelcol-lambda/otelcol-lambda v0.0.0",
 		decoupleprocessor.NewFactory().Type():             "github.com/otelcol-lambda/otelcol-lambda v0.0.0",
 		memorylimiterprocessor.NewFactory().Type():        "go.opentelemetry.io/collector/processor/memorylimiterprocessor v0.161.0",
 		probabilisticsamplerprocessor.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/processor/probabilisticsamplerprocessor v0.161.0",

@@ -327,6 +327,7 @@ processors:
   filter: {traces: {span: ['name == "x"']}}
   groupbyattrs: {keys: [host]}
   interval:
+  coldstart:
   memory_limiter:
   metricstransform: {transforms: [{include: a, action: update, new_name: b}]}
   probabilistic_sampler: {sampling_percentage: 50}
@@ -361,7 +362,7 @@ service:
     traces:
       receivers: [otlp, telemetryapi]
       processors:
-        [memory_limiter, attributes, filter, groupbyattrs, probabilistic_sampler, redaction, resource, span, tail_sampling,
+        [memory_limiter, coldstart, attributes, filter, groupbyattrs, probabilistic_sampler, redaction, resource, span, tail_sampling,
          transform, batch, decouple]
       exporters: [awss3, awsxray, clickhouse, debug, file, nop, otlp_grpc, otlp_http, forward, spanmetrics]
     traces/forwarded: {receivers: [forward], exporters: [nop]}
