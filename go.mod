@@ -154,3 +154,5 @@ replace github.com/foxboron/go-tpm-keyfiles => ./internal/stub/go-tpm-keyfiles
 replace github.com/mitchellh/copystructure => ./internal/stub/copystructure
 
 replace gonum.org/v1/gonum => ./internal/stub/gonum
+
+replace github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling => ./internal/stub/sampling
