@@ -20,7 +20,9 @@ type invocations struct {
 	finished []string // request ids, oldest first
 	rooted   []string
 	reported []string
-	changed  chan struct{}
+	// initialized says that Init has ended, well or not.
+	initialized bool
+	changed     chan struct{}
 }
 
 func newInvocations() *invocations {
@@ -36,6 +38,19 @@ func (i *invocations) root(requestID string) { i.note(&i.rooted, requestID) }
 // report notes the last event of an invocation.
 func (i *invocations) report(requestID string) { i.note(&i.reported, requestID) }
 
+// initialize notes the last event of Init.
+func (i *invocations) initialize() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.initialized = true
+	i.announce()
+}
+
+// awaitInit waits until the last event of Init has come, or ctx ends.
+func (i *invocations) awaitInit(ctx context.Context) error {
+	return i.await(ctx, func() bool { return i.initialized })
+}
+
 func (i *invocations) note(list *[]string, requestID string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -43,6 +58,11 @@ func (i *invocations) note(list *[]string, requestID string) {
 	if surplus := len(*list) - maxRemembered; surplus > 0 {
 		*list = slices.Delete(*list, 0, surplus)
 	}
+	i.announce()
+}
+
+// announce wakes who waits. The caller has the lock.
+func (i *invocations) announce() {
 	close(i.changed)
 	i.changed = make(chan struct{})
 }

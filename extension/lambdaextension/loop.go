@@ -355,5 +355,8 @@ func (e *lambdaExtension) awaitReports(ctx context.Context, lastRequestID string
 		e.managed.awaitIdle(ctx)
 	case lastRequestID != "":
 		_ = e.invocations.awaitReport(ctx, lastRequestID)
+	default:
+		// Init may have failed just now: its last lines, which say why, come with its report.
+		_ = e.invocations.awaitInit(ctx)
 	}
 }

@@ -331,7 +331,9 @@ func TestShutdownWaitsForTheReport(t *testing.T) {
 		"it was there before":    {"1", streams{platform}, true, 0, 0},
 		"it does not come":       {"1", streams{function, platform}, true, never, reportWait},
 		"nobody wants it":        {"1", streams{function}, true, never, 0},
-		"there was no invoke":    {"", streams{platform}, true, never, 0},
+		"Init fails":             {"", streams{platform}, true, 30 * time.Millisecond, 30 * time.Millisecond},
+		"there was no invoke":    {"", streams{platform}, true, 0, 0},
+		"there was not even one": {"", streams{platform}, true, never, reportWait},
 		"there are no telemetry": {"1", streams{platform}, false, never, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -352,6 +354,10 @@ func TestShutdownWaitsForTheReport(t *testing.T) {
 					e.subscription.listener = telemetryapi.NewListener(telemetryapi.ListenerSettings{Handle: e.handle})
 				}
 				report := func() {
+					if test.last == "" {
+						e.handle(t.Context(), []telemetryapi.Event{platformEvent(telemetryapi.EventInitReport, "")})
+						return
+					}
 					e.handle(t.Context(), []telemetryapi.Event{
 						platformEvent(telemetryapi.EventReport, "0"), platformEvent(telemetryapi.EventReport, "1"),
 					})

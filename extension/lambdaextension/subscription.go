@@ -172,6 +172,8 @@ func (e *lambdaExtension) handle(ctx context.Context, events []telemetryapi.Even
 				e.invocations.finish(event.RequestID())
 			case telemetryapi.EventReport:
 				e.invocations.report(event.RequestID())
+			case telemetryapi.EventInitReport, telemetryapi.EventRestoreReport:
+				e.invocations.initialize()
 			case telemetryapi.EventLogsDropped:
 				e.lose(droppedByLambda, droppedRecords(event))
 			}

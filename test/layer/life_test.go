@@ -4,6 +4,8 @@
 package layer
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +71,20 @@ func TestShutdownAsTheVeryFirstEvent(t *testing.T) {
 	r := newRig(t, setup{})
 	r.init(t)
 	r.end(t)
+}
+
+// TestFunctionFailsToInitialize has the lines arrive that say why, although the environment ends right behind them. A
+// function that fails before the collector is there is not heard of: Lambda takes no subscription any more.
+func TestFunctionFailsToInitialize(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "bootstrap")
+	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\nsleep 1\necho 'no such module: orders'\nexit 1\n"), 0o700)) //nolint:gosec // a program
+	r := newRig(t, setup{options: func(o *lambdasim.Options) { o.Function = []string{program} }})
+	require.Error(t, r.Init(bounded(t)))
+	failed := r.invoke(t, "{}")
+	require.NotEqual(t, lambdasim.StatusSuccess, failed.Status)
+	r.end(t)
+	require.Contains(t, r.records("function"), "no such module: orders")
+	require.Len(t, r.records("platform.initReport"), 2, "of Init, and of the one within the invocation")
 }
 
 func TestFunctionTimesOut(t *testing.T) {
