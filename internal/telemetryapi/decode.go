@@ -4,8 +4,8 @@
 package telemetryapi
 
 import (
-	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi/rawjson"
@@ -17,6 +17,8 @@ type Batch struct {
 	Events []Event
 	// Malformed is how many elements are left out of Events, because they are not JSON objects or have no type.
 	Malformed int
+	// Unknown is how many of Events have a type that this package does not know.
+	Unknown int
 }
 
 // Decode reads a body that Lambda posted. Each element stands for itself: one that is not an event is counted and
@@ -29,12 +31,16 @@ func Decode(body []byte) (Batch, error) {
 	if err != nil {
 		return batch, fmt.Errorf("decode telemetry batch: %w", err)
 	}
-	for element, ok := array.Next(); ok; element, ok = array.Next() {
-		if event, ok := decodeEvent(element); ok {
-			batch.Events = append(batch.Events, event)
+	batch.Events = makeEvents(len(body))
+	var event Event
+	field := func(name, value []byte) { event.decodeField(name, value) }
+	for valid, ok := array.NextObject(field); ok; valid, ok = array.NextObject(field) {
+		if valid && event.Type != "" {
+			batch.add(event)
 		} else {
 			batch.Malformed++
 		}
+		event = Event{}
 	}
 	if err := array.Err(); err != nil {
 		return batch, fmt.Errorf("decode telemetry batch: %w", err)
@@ -42,56 +48,52 @@ func Decode(body []byte) (Batch, error) {
 	return batch, nil
 }
 
-// decodeEvent reads one element. It is false when the element is not a JSON object, or has no type: nothing downstream
-// could tell what to do with it.
-func decodeEvent(element []byte) (Event, bool) {
-	if rawjson.KindOf(element) != rawjson.KindObject || !json.Valid(element) {
-		return Event{}, false
+// makeEvents returns a slice with room for about as many events as a body of the given length may have: short lines
+// take 100 bytes each, wrapped as they are. Deliveries have no more than the items that were subscribed for.
+func makeEvents(length int) []Event {
+	const shortEvent = 128
+	return make([]Event, 0, min(length/shortEvent+1, minBufferItems))
+}
+
+func (b *Batch) add(event Event) {
+	b.Events = append(b.Events, event)
+	if !event.Type.Known() {
+		b.Unknown++
 	}
-	var event Event
-	for key, value := range rawjson.Fields(element) {
-		switch {
-		case rawjson.Is(key, "time"):
-			event.Time = decodeTime(value)
-		case rawjson.Is(key, "type"):
-			event.Type = decodeType(value)
-		case rawjson.Is(key, "record"):
-			event.Record = nil
-			if rawjson.KindOf(value) != rawjson.KindNull {
-				event.Record = value
-			}
+}
+
+func (e *Event) decodeField(name, value []byte) {
+	switch string(name) {
+	case "time":
+		e.Time = decodeTime(value)
+	case "type":
+		e.Type = decodeType(value)
+	case "record":
+		e.Record = nil
+		if rawjson.KindOf(value) != rawjson.KindNull {
+			// Whoever appends to it is not to write to the rest of the body.
+			e.Record = slices.Clip(value)
 		}
 	}
-	return event, event.Type != ""
 }
 
 // decodeTime reads an RFC 3339 time with any number of digits after the second: Lambda writes milliseconds, emulators
 // microseconds.
 func decodeTime(value []byte) time.Time {
-	s, ok := rawjson.String(value)
-	if !ok {
-		return time.Time{}
-	}
-	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
+	var t time.Time
+	if err := t.UnmarshalJSON(value); err != nil {
 		return time.Time{}
 	}
 	return t.UTC()
 }
 
-// decodeType returns the constants for the common types, which saves an allocation for each log line.
+// decodeType returns the constants for the known types, which saves an allocation for each event.
 func decodeType(value []byte) EventType {
-	switch string(value) {
-	case `"function"`:
-		return EventFunction
-	case `"extension"`:
-		return EventExtensionLog
-	case `"platform.start"`:
-		return EventStart
-	case `"platform.runtimeDone"`:
-		return EventRuntimeDone
-	case `"platform.report"`:
-		return EventReport
+	if rawjson.KindOf(value) != rawjson.KindString {
+		return ""
+	}
+	if known := knownType(string(value[1 : len(value)-1])); known != "" {
+		return known
 	}
 	s, _ := rawjson.String(value)
 	return EventType(s)

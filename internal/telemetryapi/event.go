@@ -42,6 +42,45 @@ const (
 	EventExtensionLog          EventType = "extension"
 )
 
+// Known reports whether t is one of the types above. What others hold is for nobody to say.
+func (t EventType) Known() bool { return knownType(string(t)) != "" }
+
+// knownType returns the constant that name is, or nothing.
+func knownType(name string) EventType {
+	switch EventType(name) {
+	case EventFunction:
+		return EventFunction
+	case EventExtensionLog:
+		return EventExtensionLog
+	case EventStart:
+		return EventStart
+	case EventRuntimeDone:
+		return EventRuntimeDone
+	case EventReport:
+		return EventReport
+	case EventInitStart:
+		return EventInitStart
+	case EventInitRuntimeDone:
+		return EventInitRuntimeDone
+	case EventInitReport:
+		return EventInitReport
+	case EventRestoreStart:
+		return EventRestoreStart
+	case EventRestoreRuntimeDone:
+		return EventRestoreRuntimeDone
+	case EventRestoreReport:
+		return EventRestoreReport
+	case EventExtension:
+		return EventExtension
+	case EventTelemetrySubscription:
+		return EventTelemetrySubscription
+	case EventLogsDropped:
+		return EventLogsDropped
+	default:
+		return ""
+	}
+}
+
 // Event is one element of the array that Lambda posts to a subscriber.
 type Event struct {
 	// Time is when the platform generated the event. It is zero when the event had none or one that does not parse;

@@ -66,6 +66,8 @@ type ListenerSettings struct {
 	// Lost, if set, is told of everything that was accepted and does not get through Handle. Several goroutines may call
 	// it at a time.
 	Lost func(loss Loss, items int)
+	// Redelivered, if set, is told how many events were in a delivery that Lambda repeated, and that is not handled again.
+	Redelivered func(events int)
 	// Logger gets one line for each kind of problem, never one for each delivery: what we write comes back to us as
 	// telemetry when somebody subscribes to the extension stream.
 	Logger *zap.Logger
@@ -82,13 +84,17 @@ type Counters struct {
 	Events uint64
 	// Rejected is the number of deliveries answered with 503, which Lambda is expected to send again.
 	Rejected uint64
+	// Unknown is how many of Events have a type that is not known here. They are passed on like the others.
+	Unknown uint64
+	// Redelivered is how many of Deliveries had been handled before.
+	Redelivered uint64
 }
 
 // Listener takes the deliveries of the AWS Lambda Telemetry API.
 //
 // It answers a delivery as soon as it has it in memory, and always with success, even when it makes no sense: Lambda
 // sends a refused delivery again, and one that cannot be understood would come back for ever. The exception is a full
-// queue, see queueWait.
+// queue, see queueWait. What Lambda repeats because it did not see the answer is not handled twice.
 type Listener struct {
 	settings ListenerSettings
 	server   *http.Server
@@ -96,6 +102,9 @@ type Listener struct {
 	slots    chan struct{}
 
 	listener net.Listener
+
+	// redeliveries is for the goroutine that works the queue off alone.
+	redeliveries *Redeliveries
 
 	// handling is the context of Handle; abandon ends it.
 	handling context.Context
@@ -109,7 +118,7 @@ type Listener struct {
 
 	connections atomic.Int64
 
-	deliveries, events, rejected atomic.Uint64
+	deliveries, events, unknown, rejected, redelivered atomic.Uint64
 
 	warnMalformed, warnUndecodable, warnOversized, warnRejected, warnPanic, warnServer sync.Once
 }
@@ -122,11 +131,15 @@ func NewListener(settings ListenerSettings) *Listener {
 	if settings.Lost == nil {
 		settings.Lost = func(Loss, int) {}
 	}
+	if settings.Redelivered == nil {
+		settings.Redelivered = func(int) {}
+	}
 	l := &Listener{
-		settings: settings,
-		queue:    newQueue(maxQueueBytes),
-		slots:    make(chan struct{}, maxConcurrentBodies),
-		listener: settings.Listener,
+		settings:     settings,
+		queue:        newQueue(maxQueueBytes),
+		slots:        make(chan struct{}, maxConcurrentBodies),
+		listener:     settings.Listener,
+		redeliveries: NewRedeliveries(),
 	}
 	l.handling, l.abandon = context.WithCancel(context.Background())
 	l.server = &http.Server{
@@ -200,7 +213,13 @@ func (l *Listener) Idle(ctx context.Context) error {
 
 // Counters returns what became of deliveries so far.
 func (l *Listener) Counters() Counters {
-	return Counters{Deliveries: l.deliveries.Load(), Events: l.events.Load(), Rejected: l.rejected.Load()}
+	return Counters{
+		Deliveries:  l.deliveries.Load(),
+		Events:      l.events.Load(),
+		Unknown:     l.unknown.Load(),
+		Rejected:    l.rejected.Load(),
+		Redelivered: l.redelivered.Load(),
+	}
 }
 
 // Shutdown stops listening, and returns when everything that was accepted has been handled or ctx has ended. In the
@@ -353,7 +372,14 @@ func (l *Listener) handle(body []byte) {
 		}
 	}()
 	var err error
-	if batch, err = Decode(body); err != nil {
+	batch, err = Decode(body)
+	// What Lambda sends again because it was refused, or came in half, has not been here.
+	if l.redeliveries.Observe(body, batch) {
+		l.redelivered.Add(1)
+		l.settings.Redelivered(len(batch.Events))
+		return
+	}
+	if err != nil {
 		l.settings.Lost(LossUndecodable, 1)
 		l.warnUndecodable.Do(func() {
 			l.settings.Logger.Warn("A telemetry delivery is not a JSON array of events; later ones are only counted.",
@@ -367,6 +393,7 @@ func (l *Listener) handle(body []byte) {
 				zap.Int("elements", batch.Malformed))
 		})
 	}
+	l.unknown.Add(uint64(batch.Unknown))
 	if len(batch.Events) > 0 {
 		l.events.Add(uint64(len(batch.Events)))
 		l.settings.Handle(l.handling, batch.Events)

@@ -124,7 +124,7 @@ func TestListenerDelivers(t *testing.T) {
 	}
 	require.NoError(t, l.Idle(t.Context()))
 	require.Equal(t, want, rec.types())
-	require.Equal(t, Counters{Deliveries: 50, Events: 100}, l.Counters())
+	require.Equal(t, Counters{Deliveries: 50, Events: 100, Unknown: 100}, l.Counters())
 
 	resp, err := do(t, client, http.MethodGet, url, nil)
 	require.NoError(t, err)
@@ -144,7 +144,7 @@ func TestListenerAnswersNonsenseWithSuccess(t *testing.T) {
 	}
 	require.NoError(t, l.Idle(t.Context()))
 	require.Equal(t, []string{"good", "good", "good"}, rec.types())
-	require.Equal(t, Counters{Deliveries: 12, Events: 3}, l.Counters())
+	require.Equal(t, Counters{Deliveries: 12, Events: 3, Unknown: 3}, l.Counters())
 	require.Equal(t, map[Loss]int{LossMalformed: 6, LossUndecodable: 9}, lost.all())
 	require.Equal(t, 2, observed.Len(), "one line for each kind of problem: %v", observed.All())
 }
@@ -168,7 +168,7 @@ func TestListenerDropsOversizedBodies(t *testing.T) {
 	require.Equal(t, 200, post(t, client, url, fits))
 	require.NoError(t, l.Idle(t.Context()))
 	require.Equal(t, []string{"fits"}, rec.types())
-	require.Equal(t, Counters{Deliveries: 1, Events: 1}, l.Counters())
+	require.Equal(t, Counters{Deliveries: 1, Events: 1, Unknown: 1}, l.Counters())
 	require.Equal(t, map[Loss]int{LossOversized: 2}, lost.all())
 	require.Equal(t, 1, observed.Len())
 }
@@ -185,7 +185,7 @@ func TestListenerRefusesWhenFull(t *testing.T) {
 	start := time.Now()
 	require.Equal(t, 503, post(t, client, url, body))
 	require.GreaterOrEqual(t, time.Since(start), queueWait)
-	require.Equal(t, Counters{Deliveries: 2, Events: 1, Rejected: 1}, l.Counters())
+	require.Equal(t, Counters{Deliveries: 2, Events: 1, Unknown: 1, Rejected: 1}, l.Counters())
 	require.Equal(t, 1, observed.Len())
 
 	// The delivery comes again, and waits just until there is room.

@@ -4,9 +4,6 @@
 package telemetryapi
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi/rawjson"
@@ -23,6 +20,15 @@ const (
 	// StatusTimeout means that a time limit was reached.
 	StatusTimeout = "timeout"
 )
+
+// Optional is a number that a record may lack.
+type Optional struct {
+	Value float64
+	// Set says that the record had the number. Value is 0 otherwise.
+	Set bool
+}
+
+// The tags of the types below are the names that the fields have in JSON.
 
 // Span is a stretch of time that the platform measured inside an invocation or a restore.
 type Span struct {
@@ -43,7 +49,7 @@ func (s Span) StartTime() (time.Time, bool) {
 // TraceContext is the X-Ray trace header of an invocation.
 type TraceContext struct {
 	// SpanID is the id of X-Ray's own segment. It is empty unless active tracing is on.
-	SpanID string `json:"spanId,omitempty"`
+	SpanID string `json:"spanId"`
 	// Type is `X-Amzn-Trace-Id`.
 	Type string `json:"type"`
 	// Value is the header: `Root=…;Parent=…;Sampled=…`, in any order, and with more fields at times.
@@ -57,117 +63,117 @@ type InitStartRecord struct {
 	FunctionName       string `json:"functionName"`
 	FunctionVersion    string `json:"functionVersion"`
 	// InstanceID is the name of the log stream.
-	InstanceID string `json:"instanceId,omitempty"`
+	InstanceID string `json:"instanceId"`
 	// InstanceMaxMemory is in bytes.
-	InstanceMaxMemory *float64 `json:"instanceMaxMemory,omitempty"`
+	InstanceMaxMemory Optional `json:"instanceMaxMemory"`
 	// RuntimeVersion and RuntimeVersionARN are empty for runtimes that Lambda does not manage.
-	RuntimeVersion    string        `json:"runtimeVersion,omitempty"`
-	RuntimeVersionARN string        `json:"runtimeVersionArn,omitempty"`
-	FunctionARN       string        `json:"functionArn,omitempty"`
-	Tracing           *TraceContext `json:"tracing,omitempty"`
+	RuntimeVersion    string        `json:"runtimeVersion"`
+	RuntimeVersionARN string        `json:"runtimeVersionArn"`
+	FunctionARN       string        `json:"functionArn"`
+	Tracing           *TraceContext `json:"tracing"`
 }
 
 // InitRuntimeDoneRecord is the record of EventInitRuntimeDone.
 type InitRuntimeDoneRecord struct {
 	InitializationType string        `json:"initializationType"`
-	Phase              string        `json:"phase,omitempty"`
+	Phase              string        `json:"phase"`
 	Status             string        `json:"status"`
-	ErrorType          string        `json:"errorType,omitempty"`
-	Spans              []Span        `json:"spans,omitempty"`
-	Tracing            *TraceContext `json:"tracing,omitempty"`
+	ErrorType          string        `json:"errorType"`
+	Spans              []Span        `json:"spans"`
+	Tracing            *TraceContext `json:"tracing"`
 }
 
 // InitReportRecord is the record of EventInitReport.
 type InitReportRecord struct {
 	InitializationType string            `json:"initializationType"`
 	Phase              string            `json:"phase"`
-	Status             string            `json:"status,omitempty"`
-	ErrorType          string            `json:"errorType,omitempty"`
+	Status             string            `json:"status"`
+	ErrorType          string            `json:"errorType"`
 	Metrics            InitReportMetrics `json:"metrics"`
-	Spans              []Span            `json:"spans,omitempty"`
-	Tracing            *TraceContext     `json:"tracing,omitempty"`
+	Spans              []Span            `json:"spans"`
+	Tracing            *TraceContext     `json:"tracing"`
 }
 
 // InitReportMetrics is the measured part of an InitReportRecord.
 type InitReportMetrics struct {
 	DurationMs       float64  `json:"durationMs"`
-	BilledDurationMs *float64 `json:"billedDurationMs,omitempty"`
+	BilledDurationMs Optional `json:"billedDurationMs"`
 }
 
 // StartRecord is the record of EventStart.
 type StartRecord struct {
 	RequestID   string        `json:"requestId"`
-	Version     string        `json:"version,omitempty"`
-	FunctionARN string        `json:"functionArn,omitempty"`
-	TenantID    string        `json:"tenantId,omitempty"`
-	Tracing     *TraceContext `json:"tracing,omitempty"`
+	Version     string        `json:"version"`
+	FunctionARN string        `json:"functionArn"`
+	TenantID    string        `json:"tenantId"`
+	Tracing     *TraceContext `json:"tracing"`
 }
 
 // RuntimeDoneRecord is the record of EventRuntimeDone. Managed Instances have none.
 type RuntimeDoneRecord struct {
 	RequestID string              `json:"requestId"`
 	Status    string              `json:"status"`
-	ErrorType string              `json:"errorType,omitempty"`
-	Metrics   *RuntimeDoneMetrics `json:"metrics,omitempty"`
-	Spans     []Span              `json:"spans,omitempty"`
-	TenantID  string              `json:"tenantId,omitempty"`
-	Tracing   *TraceContext       `json:"tracing,omitempty"`
+	ErrorType string              `json:"errorType"`
+	Metrics   *RuntimeDoneMetrics `json:"metrics"`
+	Spans     []Span              `json:"spans"`
+	TenantID  string              `json:"tenantId"`
+	Tracing   *TraceContext       `json:"tracing"`
 }
 
 // RuntimeDoneMetrics is the measured part of a RuntimeDoneRecord.
 type RuntimeDoneMetrics struct {
 	DurationMs    float64  `json:"durationMs"`
-	ProducedBytes *float64 `json:"producedBytes,omitempty"`
+	ProducedBytes Optional `json:"producedBytes"`
 }
 
 // ReportRecord is the record of EventReport.
 type ReportRecord struct {
 	RequestID string        `json:"requestId"`
-	Status    string        `json:"status,omitempty"`
-	ErrorType string        `json:"errorType,omitempty"`
+	Status    string        `json:"status"`
+	ErrorType string        `json:"errorType"`
 	Metrics   ReportMetrics `json:"metrics"`
-	Spans     []Span        `json:"spans,omitempty"`
-	TenantID  string        `json:"tenantId,omitempty"`
-	Tracing   *TraceContext `json:"tracing,omitempty"`
+	Spans     []Span        `json:"spans"`
+	TenantID  string        `json:"tenantId"`
+	Tracing   *TraceContext `json:"tracing"`
 }
 
 // ReportMetrics is the measured part of a ReportRecord. Managed Instances report DurationMs only. The platform's MB
 // is 1,048,576 bytes.
 type ReportMetrics struct {
 	DurationMs              float64  `json:"durationMs"`
-	BilledDurationMs        *float64 `json:"billedDurationMs,omitempty"`
-	MemorySizeMB            *float64 `json:"memorySizeMB,omitempty"`
-	MaxMemoryUsedMB         *float64 `json:"maxMemoryUsedMB,omitempty"`
-	InitDurationMs          *float64 `json:"initDurationMs,omitempty"`
-	RestoreDurationMs       *float64 `json:"restoreDurationMs,omitempty"`
-	BilledRestoreDurationMs *float64 `json:"billedRestoreDurationMs,omitempty"`
+	BilledDurationMs        Optional `json:"billedDurationMs"`
+	MemorySizeMB            Optional `json:"memorySizeMB"`
+	MaxMemoryUsedMB         Optional `json:"maxMemoryUsedMB"`
+	InitDurationMs          Optional `json:"initDurationMs"`
+	RestoreDurationMs       Optional `json:"restoreDurationMs"`
+	BilledRestoreDurationMs Optional `json:"billedRestoreDurationMs"`
 }
 
 // RestoreStartRecord is the record of EventRestoreStart. All of it has been seen missing.
 type RestoreStartRecord struct {
-	FunctionName    string `json:"functionName,omitempty"`
-	FunctionVersion string `json:"functionVersion,omitempty"`
+	FunctionName    string `json:"functionName"`
+	FunctionVersion string `json:"functionVersion"`
 	// InstanceID is the name of the log stream.
-	InstanceID string `json:"instanceId,omitempty"`
+	InstanceID string `json:"instanceId"`
 	// InstanceMaxMemory is in bytes.
-	InstanceMaxMemory *float64 `json:"instanceMaxMemory,omitempty"`
-	RuntimeVersion    string   `json:"runtimeVersion,omitempty"`
-	RuntimeVersionARN string   `json:"runtimeVersionArn,omitempty"`
+	InstanceMaxMemory Optional `json:"instanceMaxMemory"`
+	RuntimeVersion    string   `json:"runtimeVersion"`
+	RuntimeVersionARN string   `json:"runtimeVersionArn"`
 }
 
 // RestoreRuntimeDoneRecord is the record of EventRestoreRuntimeDone.
 type RestoreRuntimeDoneRecord struct {
 	Status    string `json:"status"`
-	ErrorType string `json:"errorType,omitempty"`
-	Spans     []Span `json:"spans,omitempty"`
+	ErrorType string `json:"errorType"`
+	Spans     []Span `json:"spans"`
 }
 
 // RestoreReportRecord is the record of EventRestoreReport.
 type RestoreReportRecord struct {
 	Status    string                `json:"status"`
-	ErrorType string                `json:"errorType,omitempty"`
-	Metrics   *RestoreReportMetrics `json:"metrics,omitempty"`
-	Spans     []Span                `json:"spans,omitempty"`
+	ErrorType string                `json:"errorType"`
+	Metrics   *RestoreReportMetrics `json:"metrics"`
+	Spans     []Span                `json:"spans"`
 }
 
 // RestoreReportMetrics is the measured part of a RestoreReportRecord.
@@ -181,7 +187,7 @@ type ExtensionRecord struct {
 	// State is `Ready` as a rule, or names the state in which the extension failed.
 	State     string   `json:"state"`
 	Events    []string `json:"events"`
-	ErrorType string   `json:"errorType,omitempty"`
+	ErrorType string   `json:"errorType"`
 }
 
 // TelemetrySubscriptionRecord is the record of EventTelemetrySubscription.
@@ -197,25 +203,6 @@ type LogsDroppedRecord struct {
 	DroppedRecords float64 `json:"droppedRecords"`
 	// Reason is text for people.
 	Reason string `json:"reason"`
-}
-
-// DecodeRecord reads an event's record into one of the record types. It is as lenient as the platform is free to
-// change: unknown fields are skipped, a field of another type than expected stays zero, and a missing record gives a
-// zero value. The error says that the record is not a JSON object.
-func DecodeRecord[T any](event Event) (T, error) {
-	var record T
-	if len(event.Record) == 0 {
-		return record, nil
-	}
-	if rawjson.KindOf(event.Record) != rawjson.KindObject {
-		return record, fmt.Errorf("record of %s is not a JSON object", event.Type)
-	}
-	err := json.Unmarshal(event.Record, &record)
-	var mismatch *json.UnmarshalTypeError
-	if err != nil && !errors.As(err, &mismatch) {
-		return record, fmt.Errorf("decode record of %s: %w", event.Type, err)
-	}
-	return record, nil
 }
 
 // RequestID returns the id of the invocation that the event says it belongs to, without decoding the record. It is

@@ -5,16 +5,18 @@
 //
 // Telemetry batches are read in the function's CPU time, mostly to find two or three keys in them, and one bad element
 // must not cost the ones around it. encoding/json offers neither: it decodes everything, and it gives up on the rest
-// of a stream at the first syntax error. The functions here only look for where values begin and end. Whether a value
-// is well-formed is for json.Valid to say.
+// of a stream at the first syntax error. Object and Array.NextObject check all they pass; the other functions only look
+// for where values begin and end, which is enough inside of what has been checked.
 package rawjson
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"strconv"
+	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -92,6 +94,30 @@ func (a *Array) Next() (element []byte, ok bool) {
 		return nil, a.fail("the array breaks off at byte %d of %d", a.pos, len(a.text))
 	}
 	element = bytes.Trim(a.text[a.pos:end], space)
+	if !a.advance(end) {
+		return nil, a.fail("unexpected %q at byte %d", a.text[end], end)
+	}
+	return element, true
+}
+
+// NextObject goes on to the next element, as Next does, and calls field for each of its fields, as Object does. valid
+// says that the element is a well-formed object; when it is not, what field was told is worthless.
+func (a *Array) NextObject(field func(name, value []byte)) (valid, ok bool) {
+	if a.done {
+		return false, false
+	}
+	if end := scanObject(a.text, skipSpace(a.text, a.pos), 1, field); end >= 0 {
+		if end = skipSpace(a.text, end); end < len(a.text) && a.advance(end) {
+			return true, true
+		}
+	}
+	// Where a broken element ends is a guess, which is Next's.
+	_, ok = a.Next()
+	return false, ok
+}
+
+// advance goes on behind an element that ends at the given position. It is false when elements do not end like that.
+func (a *Array) advance(end int) bool {
 	switch a.text[end] {
 	case ',':
 		a.pos = end + 1
@@ -99,9 +125,9 @@ func (a *Array) Next() (element []byte, ok bool) {
 		a.pos = end
 		a.finish()
 	default:
-		return nil, a.fail("unexpected %q at byte %d", a.text[end], end)
+		return false
 	}
-	return element, true
+	return true
 }
 
 // Err says why reading ended before the end of the array.
@@ -181,21 +207,112 @@ func Is(key []byte, name string) bool {
 	return len(key) == len(name)+2 && string(key[1:len(key)-1]) == name
 }
 
-// String returns what a JSON string says, always as valid UTF-8: what is not becomes U+FFFD. It is false when raw is
-// not a JSON string.
+// String returns what a valid JSON string says, always as valid UTF-8: each byte that is not becomes U+FFFD, and so
+// does half a surrogate pair. The string has memory of its own. It is false when raw is not a JSON string.
 func String(raw []byte) (string, bool) {
 	if len(raw) < 2 || raw[0] != '"' || raw[len(raw)-1] != '"' {
 		return "", false
 	}
 	inner := raw[1 : len(raw)-1]
-	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+	valid := utf8.Valid(inner)
+	if valid && bytes.IndexByte(inner, '\\') < 0 {
 		return string(inner), true
 	}
-	var s string
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return "", false
+	return unescape(inner, valid)
+}
+
+// unescape is told whether inner is valid UTF-8.
+func unescape(inner []byte, valid bool) (string, bool) {
+	var s strings.Builder
+	s.Grow(len(inner))
+	for {
+		n := bytes.IndexByte(inner, '\\')
+		if n < 0 {
+			writeValid(&s, inner, valid)
+			return s.String(), true
+		}
+		writeValid(&s, inner[:n], valid)
+		if n+1 == len(inner) {
+			return "", false
+		}
+		inner = inner[n:]
+		if inner[1] == 'u' {
+			r, size := unescapeRune(inner)
+			if size == 0 {
+				return "", false
+			}
+			s.WriteRune(r)
+			inner = inner[size:]
+			continue
+		}
+		c := unescapeByte(inner[1])
+		if c == 0 {
+			return "", false
+		}
+		s.WriteByte(c)
+		inner = inner[2:]
 	}
-	return s, true
+}
+
+// unescapeByte returns what a backslash before c stands for, or 0 if for nothing.
+func unescapeByte(c byte) byte {
+	switch c {
+	case '"', '\\', '/':
+		return c
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	default:
+		return 0
+	}
+}
+
+// unescapeRune reads \uXXXX, or two of them that are a surrogate pair. size is 0 when text does not begin so.
+func unescapeRune(text []byte) (r rune, size int) {
+	if r = hex4(text, 2); r < 0 {
+		return 0, 0
+	}
+	if !utf16.IsSurrogate(r) {
+		return r, 6
+	}
+	if len(text) > 7 && text[6] == '\\' && text[7] == 'u' {
+		if pair := utf16.DecodeRune(r, hex4(text, 8)); pair != utf8.RuneError {
+			return pair, 12
+		}
+	}
+	return utf8.RuneError, 6
+}
+
+// writeValid writes U+FFFD for each byte that is not UTF-8.
+func writeValid(s *strings.Builder, text []byte, valid bool) {
+	if valid {
+		s.Write(text)
+		return
+	}
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		s.WriteRune(r)
+		text = text[size:]
+	}
+}
+
+// Float returns what a valid JSON number says. It is false when raw is not one, or one that a float64 cannot hold.
+func Float(raw []byte) (float64, bool) {
+	if KindOf(raw) != KindNumber {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil {
+		return 0, false
+	}
+	return f, true
 }
 
 // space is the white space of JSON.
