@@ -14,6 +14,9 @@ import (
 	"github.com/otelcol-lambda/otelcol-lambda/internal/otlpsink"
 )
 
+// onDemand is the initialization type of functions without any settings.
+const onDemand = "on-demand"
+
 // printer writes for people. It is also where the lines of the processes go, so that they do not mix with its own.
 type printer struct {
 	mu      sync.Mutex
@@ -61,22 +64,55 @@ func (p *printer) init(report lambdasim.Report) {
 	}
 }
 
+// restore prints how the snapshot came back to life for an invocation.
+func (p *printer) restore(report lambdasim.Report) {
+	for _, r := range report.Restores {
+		p.line("restore       %s, %s, of which %s are billed, as %s", r.Status, ms(r.Duration), ms(r.Billed), r.InstanceID)
+	}
+}
+
 func (p *printer) invocation(report lambdasim.Report, number int, before otlpsink.Counts) {
 	i := report.Invocations[number-1]
-	kind := "warm"
-	if i.Cold {
-		kind = "cold"
+	if i.Restored {
+		p.restore(report)
 	}
-	line := fmt.Sprintf("invocation %-3d %s  function %9s  held after it %9s", number, kind, ms(i.FunctionDuration), ms(i.Held))
-	if i.Status != lambdasim.StatusSuccess {
-		line += fmt.Sprintf("  %s %s", i.Status, i.ErrorType)
-	}
+	line := fmt.Sprintf("invocation %-3d %s  function %9s  held after it %9s",
+		number, kind(report, i), ms(i.FunctionDuration), ms(i.Held)) + outcome(i)
 	if p.backend != nil {
 		now := p.arrived()
 		line += fmt.Sprintf("  arrived: %d spans, %d points, %d log records",
 			now.Spans-before.Spans, now.Points-before.Points, now.LogRecords-before.LogRecords)
 	}
 	p.line("%s", line)
+}
+
+// beside prints one of the invocations that run beside each other, in the order of their ends. What arrived for which of
+// them cannot be told.
+func (p *printer) beside(report lambdasim.Report, number int) {
+	i := report.Invocations[number-1]
+	p.line("invocation %-3d %s  %s  began after %10s  function %9s%s", number, kind(report, i), i.RequestID,
+		ms(i.Start.Sub(report.Invocations[0].Start)), ms(i.FunctionDuration), outcome(i))
+}
+
+// kind says what an invocation found: in modes in which Lambda starts the processes ahead, the first is not cold.
+func kind(report lambdasim.Report, i lambdasim.Invocation) string {
+	switch {
+	case i.Restored:
+		return "restored"
+	case !i.Cold:
+		return "warm"
+	case i.Number == 1 && report.InitializationType != onDemand:
+		return "first"
+	}
+	return "cold"
+}
+
+// outcome is empty for a success.
+func outcome(i lambdasim.Invocation) string {
+	if i.Status == lambdasim.StatusSuccess {
+		return ""
+	}
+	return fmt.Sprintf("  %s %s", i.Status, i.ErrorType)
 }
 
 // telemetry prints what the backend has.
@@ -104,6 +140,9 @@ func (p *printer) summary(s story) {
 		for _, e := range end.Extensions {
 			p.line("              extension %s ended after %s with %s", e.Name, ms(e.Duration), e.Status)
 		}
+	}
+	if n := s.Lambda.MetadataRequests; n > 0 {
+		p.line("metadata      asked for the availability zone %d times", n)
 	}
 	for _, v := range s.Lambda.Violations {
 		p.line("violation     %s by %s: %s", v.Kind, v.Extension, v.Detail)

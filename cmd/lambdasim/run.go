@@ -36,6 +36,7 @@ type runSettings struct {
 	logFormat   string
 	quiet       bool
 	show        bool
+	platform    platformSettings
 	backend     backendSettings
 }
 
@@ -50,7 +51,8 @@ The exit status is 1 when an item is lost or arrives twice, or when an extension
 
 const runExample = `  lambdasim run --layer dist/otelcol-lambda-layer-amd64.zip --function ./bootstrap
   lambdasim run --layer build/layer --function ./bootstrap --invocations 200 --gap 20ms --backend-faults 'status=503,first=20'
-  lambdasim run --layer build/layer --function ./bootstrap --config ./collector.yaml --env LOG_LEVEL=debug`
+  lambdasim run --layer build/layer --function ./bootstrap --config ./collector.yaml --env LOG_LEVEL=debug
+  lambdasim run --layer build/layer --function ./bootstrap --mode managed-instances --concurrency 8 --invocations 100`
 
 func newRunCommand() *cobra.Command {
 	var set runSettings
@@ -72,13 +74,17 @@ func newRunCommand() *cobra.Command {
 	f.StringArrayVar(&set.env, "env", nil, "a variable of the function's environment, `K=V`; repeatable")
 	f.StringVar(&set.payload, "payload", "{}", "the event, as JSON, or @FILE")
 	f.IntVar(&set.invocations, "invocations", 5, "how often to invoke")
-	f.DurationVar(&set.gap, "gap", 200*time.Millisecond, "how long the environment stays frozen between invocations")
+	f.DurationVar(&set.gap, "gap", 200*time.Millisecond,
+		"how long the environment stays frozen between invocations; on Managed Instances, how long each caller waits")
 	f.DurationVar(&set.timeout, "timeout", 3*time.Second, "the function's timeout")
-	f.IntVar(&set.memoryMB, "memory", 128, "the function's memory size in MB; announced, not enforced")
+	f.IntVar(&set.memoryMB, "memory", 0,
+		"the function's memory size in MB; announced, not enforced (default 128, on Managed Instances 2048)")
 	f.StringVar(&set.freeze, "freeze", "auto", "how processes are frozen: auto, cgroup, signal, none")
 	f.StringVar(&set.telemetry, "telemetry", "supported",
 		"how the Telemetry API answers: supported, unsupported (202, as SAM does), refused, failing")
-	f.StringVar(&set.logFormat, "log-format", "Text", "the function's log format: Text, JSON")
+	f.StringVar(&set.logFormat, "log-format", "",
+		"the function's log format: Text, JSON (default Text, on Managed Instances JSON)")
+	set.platform.register(cmd)
 	f.StringVar(&set.backend.faults, "backend-faults", "", "how the backend misbehaves, such as 'status=503,first=20'")
 	f.StringVar(&set.backend.httpAddr, "backend-http", "", "where the backend listens for OTLP/HTTP (default: any free port)")
 	f.StringVar(&set.backend.grpcAddr, "backend-grpc", "", "where the backend listens for OTLP/gRPC (default: any free port)")
@@ -131,7 +137,7 @@ func (set runSettings) options(arguments []string) (lambdasim.Options, error) {
 	if set.config != "" {
 		env["OPENTELEMETRY_COLLECTOR_CONFIG_URI"] = set.config
 	}
-	return lambdasim.Options{
+	options = lambdasim.Options{
 		Function:  append([]string{program}, arguments...),
 		Env:       env,
 		MemoryMB:  set.memoryMB,
@@ -139,7 +145,8 @@ func (set runSettings) options(arguments []string) (lambdasim.Options, error) {
 		Freeze:    freeze,
 		Telemetry: telemetry,
 		LogFormat: set.logFormat,
-	}, nil
+	}
+	return options, set.platform.apply(&options)
 }
 
 func (set runSettings) event() ([]byte, error) {
@@ -199,7 +206,7 @@ func run(ctx context.Context, set runSettings, arguments []string, out io.Writer
 	}
 	defer func() { err = errors.Join(err, environment.Close()) }()
 
-	failed := live(ctx, environment, event, set, p)
+	failed := (&life{environment: environment, event: event, set: set, mode: options.Mode, printer: p}).run(ctx)
 	s := story{Lambda: environment.Report()}
 	if b != nil {
 		a := b.account(s.Lambda)
@@ -219,40 +226,6 @@ func run(ctx context.Context, set runSettings, arguments []string, out io.Writer
 		}
 	}
 	return errors.Join(failed, s.verdict())
-}
-
-// live runs the phases. What goes wrong in Init does not end the run: Lambda tries again with the first invocation.
-func live(ctx context.Context, environment *lambdasim.Environment, event []byte, set runSettings, p *printer) error {
-	if err := environment.Init(ctx); err != nil {
-		p.line("Init failed, and is repeated with the first invocation: %v", err)
-	}
-	p.init(environment.Report())
-	for i := range set.invocations {
-		if i > 0 && sleep(ctx, set.gap) != nil {
-			return ctx.Err()
-		}
-		before := p.arrived()
-		invocation, err := environment.Invoke(ctx, event)
-		if err != nil {
-			return fmt.Errorf("invocation %d: %w", i+1, err)
-		}
-		if err := environment.Settle(ctx); err != nil {
-			return fmt.Errorf("wait for the end of invocation %d: %w", i+1, err)
-		}
-		p.invocation(environment.Report(), invocation.Number, before)
-	}
-	return environment.Shutdown(ctx)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // verdict is an error when the layer lost or repeated something or broke a rule.

@@ -26,7 +26,11 @@ const envRole = "LAMBDASIM_TEST_ROLE"
 // TestMain lets the test binary be the function program as well: one that sends a span to wherever it is told to, and
 // so shows what the tap sees without a layer.
 func TestMain(m *testing.M) {
-	if os.Getenv(envRole) == "function" {
+	switch os.Getenv(envRole) {
+	case "idle":
+		lambda.Start(func() (string, error) { return "done", nil })
+		return
+	case "function":
 		lambda.Start(func() (string, error) {
 			td := ptrace.NewTraces()
 			span := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
@@ -94,6 +98,74 @@ func TestRunWithoutExtensions(t *testing.T) {
 	require.Zero(t, got.Account.Accepted)
 }
 
+// rows are the lines of a run that begin so.
+func rows(output, begin string) (found []string) {
+	for line := range strings.Lines(output) {
+		if strings.HasPrefix(line, begin) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+func TestRunModes(t *testing.T) {
+	for mode, first := range map[string]string{
+		"provisioned-concurrency": "invocation 1   first", "snap-start": "invocation 1   restored",
+		"on-demand": "invocation 1   cold",
+	} {
+		t.Run(mode, func(t *testing.T) {
+			output, err := command(t, "--layer", t.TempDir(), "--function", self(t), "--env", envRole+"=idle",
+				"--mode", mode, "--invocations", "3", "--gap", "1ms", "--oom", "2")
+			require.NoError(t, err, output)
+			require.Contains(t, output, first)
+			require.Contains(t, output, "failure Runtime.OutOfMemory")
+			require.Contains(t, output, "invocation 3   cold", "new processes, for which the caller waits in any mode")
+			restores := rows(output, "restore  ")
+			if mode == "snap-start" {
+				require.Len(t, restores, 1)
+				require.Contains(t, restores[0], "success")
+			} else {
+				require.Empty(t, restores)
+			}
+		})
+	}
+}
+
+// Each invocation has a row of its own, which names it.
+func TestRunManagedInstances(t *testing.T) {
+	story := filepath.Join(t.TempDir(), "story.json")
+	arguments := []string{
+		"--layer", t.TempDir(), "--function", self(t), "--env", envRole + "=idle", "--mode", "managed-instances",
+		"--concurrency", "3", "--invocations", "7", "--gap", "1ms", "--json", story,
+	}
+	output, err := command(t, arguments...)
+	require.NoError(t, err, output)
+	text, err := os.ReadFile(story)
+	require.NoError(t, err)
+	var got struct {
+		Lambda struct {
+			Concurrency int
+			Invocations []struct{ RequestID, Status string }
+		}
+	}
+	require.NoError(t, json.Unmarshal(text, &got))
+	require.Equal(t, 3, got.Lambda.Concurrency)
+	require.Len(t, got.Lambda.Invocations, 7)
+	require.Len(t, rows(output, "invocation "), 7)
+	for _, inv := range got.Lambda.Invocations {
+		require.Equal(t, "success", inv.Status)
+		require.Equal(t, 1, strings.Count(output, inv.RequestID))
+	}
+	require.Contains(t, output, "shutdown      spindown")
+
+	// A crash ends it, and the run.
+	output, err = command(t, append(arguments, "--oom", "1")...)
+	require.NoError(t, err, output)
+	require.Contains(t, output, "failure Runtime.OutOfMemory")
+	require.Contains(t, output, "Lambda would start another one")
+	require.Contains(t, output, "shutdown      failure")
+}
+
 // TestRunFindsWhatIsLost has the tap forward to something that takes everything and delivers nothing.
 func TestRunFindsWhatIsLost(t *testing.T) {
 	hole := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -130,6 +202,9 @@ func TestRunRefusesFlags(t *testing.T) {
 		"backend faults":     {arguments: []string{"--layer", t.TempDir(), "--function", self(t), "--backend-faults", "moody"}, says: "--backend-faults"},
 		"negative":           {arguments: []string{"--layer", t.TempDir(), "--function", self(t), "--invocations", "-1"}, says: "--invocations"},
 		"memory":             {arguments: []string{"--layer", t.TempDir(), "--function", self(t), "--memory", "1"}, says: "128"},
+		"mode":               {arguments: []string{"--layer", t.TempDir(), "--function", self(t), "--mode", "spot"}, says: "--mode"},
+		"concurrency":        {arguments: []string{"--layer", t.TempDir(), "--function", self(t), "--concurrency", "2"}, says: "concurrency 2"},
+		"telemetry faults":   {arguments: []string{"--layer", t.TempDir(), "--function", self(t), "--telemetry-faults", "x"}, says: "--telemetry-faults"},
 		"variable":           {arguments: []string{"--layer", t.TempDir(), "--function", self(t), "--env", "KEY"}, says: "--env"},
 		"reserved variables": {arguments: []string{"--layer", t.TempDir(), "--function", self(t), "--env", "AWS_REGION=x"}, says: "AWS_REGION"},
 	} {
@@ -141,7 +216,9 @@ func TestRunRefusesFlags(t *testing.T) {
 }
 
 func TestVariablesMayHoldCommas(t *testing.T) {
-	set := runSettings{function: self(t), freeze: "auto", telemetry: "supported", env: []string{"HEADERS=a=b,c=d", "EMPTY="}}
+	set := runSettings{
+		function: self(t), freeze: "auto", telemetry: "supported", platform: platformSettings{mode: "on-demand"}, env: []string{"HEADERS=a=b,c=d", "EMPTY="},
+	}
 	options, err := set.options(nil)
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"HEADERS": "a=b,c=d", "EMPTY": ""}, options.Env)

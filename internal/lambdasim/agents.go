@@ -25,6 +25,11 @@ const (
 	stateExitError    agentState = "ExitError"
 	stateLaunchError  agentState = "LaunchError"
 	stateExited       agentState = "Exited"
+
+	// The runtime's with SnapStart.
+	stateRestoreReady agentState = "RestoreReady" // in restore/next
+	stateRestoring    agentState = "Restoring"
+	stateRestoreError agentState = "RestoreError"
 )
 
 const (
@@ -42,6 +47,7 @@ const (
 	errorExtensionExit   = "Extension.ExitError"
 	errorExtensionLaunch = "Extension.LaunchError"
 	errorRuntimeExit     = "Runtime.ExitError"
+	errorOutOfMemory     = "Runtime.OutOfMemory"
 	errorInvalidEntry    = "Runtime.InvalidEntrypoint"
 	errorSandboxTimeout  = "Sandbox.Timedout"
 	errorSandboxFailure  = "Sandbox.Failure"
@@ -123,9 +129,33 @@ type runtimeAgent struct {
 	firstNext time.Time
 	lastNext  time.Time
 
-	waiter chan *invocation
-	// waiting is the context of the pending next.
+	// workers are those in next, in the order they came: one at most, except on Managed Instances.
+	workers []worker
+	// restored is closed when a pending restore/next may be answered.
+	restored chan struct{}
+}
+
+// worker is what waits in a next.
+type worker struct {
+	// answer has room for one.
+	answer chan *invocation
+	// waiting is the context of the request.
 	waiting context.Context
+}
+
+// forget removes the workers that have given up.
+func (r *runtimeAgent) forget() {
+	r.workers = slices.DeleteFunc(r.workers, func(w worker) bool { return w.waiting.Err() != nil })
+}
+
+// take returns the worker that has waited longest.
+func (r *runtimeAgent) take() (worker, bool) {
+	if len(r.workers) == 0 {
+		return worker{}, false
+	}
+	w := r.workers[0]
+	r.workers = slices.Delete(r.workers, 0, 1)
+	return w, true
 }
 
 // failure is the first thing that went wrong in a generation and ends it.
@@ -158,8 +188,11 @@ type generation struct {
 
 	// initDuration is told in the first report, unless the Init phase was a suppressed one.
 	initDuration time.Duration
-	invocations  int
-	current      *invocation
+	// restored is how the snapshot came back to life, if it did.
+	restored    *RestoreReport
+	invocations int
+	// running are the invocations by their request ids: one at most, except on Managed Instances.
+	running map[string]*invocation
 }
 
 // fail notes a failure if it is the first.
@@ -191,12 +224,15 @@ func (g *generation) any(cond func(*extension) bool) bool {
 	return slices.ContainsFunc(g.extensions, cond)
 }
 
-// invocationNumber is that of the running invocation, 0 if there is none.
+// invocationNumber is that of the running invocation, 0 if there is none or more than one.
 func (g *generation) invocationNumber() int {
-	if g.current == nil {
+	if len(g.running) != 1 {
 		return 0
 	}
-	return g.current.Number
+	for _, inv := range g.running {
+		return inv.Number
+	}
+	return 0
 }
 
 // invocation is one invocation and what only the simulator needs to know about it. Its fields belong to the
@@ -219,6 +255,8 @@ type invocation struct {
 	result   chan struct{}
 	// responding says that the runtime is sending its response.
 	responding bool
+	// outOfMemory says that the function was killed for it.
+	outOfMemory bool
 }
 
 func newInvocation(payload []byte) *invocation {
@@ -241,12 +279,20 @@ func (i *invocation) answer(status, errorType, message string, response []byte) 
 
 // spans are those of platform.runtimeDone.
 func (i *invocation) spans(runtimeNext time.Time) []spanRecord {
-	if i.firstByte.IsZero() || runtimeNext.IsZero() {
+	spans := i.responseSpans()
+	if spans == nil || runtimeNext.IsZero() {
+		return nil
+	}
+	return append(spans, newSpan("runtimeOverhead", i.lastByte, runtimeNext))
+}
+
+// responseSpans are those of the response alone.
+func (i *invocation) responseSpans() []spanRecord {
+	if i.firstByte.IsZero() {
 		return nil
 	}
 	return []spanRecord{
 		newSpan("responseLatency", i.dispatched, i.firstByte),
 		newSpan("responseDuration", i.firstByte, i.lastByte),
-		newSpan("runtimeOverhead", i.lastByte, runtimeNext),
 	}
 }

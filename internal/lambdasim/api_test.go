@@ -324,7 +324,7 @@ func TestEvents(t *testing.T) {
 	inv := newInvocation([]byte(`{"a":1}`))
 	inv.deadline = time.UnixMilli(1775516174092)
 	a.mu.Lock()
-	a.gen.current = inv
+	a.gen.running[inv.RequestID] = inv
 	a.mu.Unlock()
 	require.Nil(t, a.dispatch(a.gen, inv))
 
@@ -470,12 +470,12 @@ func (a *api) running(idle bool) *invocation {
 	a.t.Helper()
 	inv := newInvocation(nil)
 	pending := a.start(a.t.Context(), pathRuntime+"invocation/next", nil)
-	a.until(func() bool { return a.gen.runtime.state == stateReady && a.gen.runtime.waiting.Err() == nil })
+	a.until(func() bool { return a.gen.runtime.state == stateReady && a.gen.runtime.workers[0].waiting.Err() == nil })
 	if idle {
 		return inv
 	}
 	a.mu.Lock()
-	a.gen.current = inv
+	a.gen.running[inv.RequestID] = inv
 	a.mu.Unlock()
 	require.Nil(a.t, a.dispatch(a.gen, inv))
 	require.Equal(a.t, http.StatusOK, (<-pending).status)
@@ -550,7 +550,7 @@ func TestRuntimeNextStates(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, got.status)
 	require.Equal(t, "InvalidStateTransition", got.errorType(t))
 	a.mu.Lock()
-	abandoned := a.gen.runtime.waiting
+	abandoned := a.gen.runtime.workers[0].waiting
 	a.mu.Unlock()
 	cancel()
 	<-first

@@ -15,21 +15,28 @@ import (
 	"time"
 )
 
+// sandbox is what variables tell of the environment's own.
+type sandbox struct {
+	api     string // where the APIs are
+	token   string // for those that want one
+	tempDir string
+}
+
 // extensionEnv is the environment of an extension. It has nothing of ours but the search path: a layer must not come to
 // depend on the machine of the developer.
 //
 // TMPDIR, which Lambda does not set, stands for /tmp: each environment has one of its own, which resets leave as it is.
-func (o Options) extensionEnv(runtimeAPI, tempDir string) []string {
+func (o Options) extensionEnv(s sandbox) []string {
 	env := map[string]string{
 		"AWS_REGION":                      o.Region,
 		"AWS_DEFAULT_REGION":              o.Region,
 		"AWS_LAMBDA_FUNCTION_NAME":        o.FunctionName,
 		"AWS_LAMBDA_FUNCTION_VERSION":     o.FunctionVersion,
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(o.MemoryMB),
-		"AWS_LAMBDA_INITIALIZATION_TYPE":  initTypeOnDemand,
-		"AWS_LAMBDA_RUNTIME_API":          runtimeAPI,
+		"AWS_LAMBDA_INITIALIZATION_TYPE":  o.Mode.initializationType(),
+		"AWS_LAMBDA_RUNTIME_API":          s.api,
 		"HOME":                            os.TempDir(),
-		"TMPDIR":                          tempDir,
+		"TMPDIR":                          s.tempDir,
 		"LANG":                            "en_US.UTF-8",
 		"PATH":                            os.Getenv("PATH"),
 		"TZ":                              ":UTC",
@@ -42,7 +49,18 @@ func (o Options) extensionEnv(runtimeAPI, tempDir string) []string {
 		env["AWS_LAMBDA_LOG_FORMAT"] = LogFormatJSON
 		env["AWS_LAMBDA_LOG_LEVEL"] = "INFO"
 	}
+	if !o.NoMetadata {
+		env["AWS_LAMBDA_METADATA_API"] = s.api
+		env["AWS_LAMBDA_METADATA_TOKEN"] = s.token
+	}
 	maps.Copy(env, o.Env)
+	if o.servesCredentials() {
+		for _, key := range []string{envAccessKey, envSecretKey, envSessionToken} {
+			delete(env, key)
+		}
+		env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = "http://" + s.api + credentialsPath
+		env["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = s.token
+	}
 	list := make([]string, 0, len(env))
 	for key, value := range env {
 		list = append(list, key+"="+value)
@@ -52,14 +70,21 @@ func (o Options) extensionEnv(runtimeAPI, tempDir string) []string {
 }
 
 // functionEnv has what extensions do not get besides.
-func (o Options) functionEnv(runtimeAPI, tempDir, taskRoot, instance string) []string {
-	return append(o.extensionEnv(runtimeAPI, tempDir),
+func (o Options) functionEnv(s sandbox, taskRoot, instance string) []string {
+	list := append(o.extensionEnv(s),
 		"_HANDLER="+o.Handler,
 		"LAMBDA_TASK_ROOT="+taskRoot,
 		"LAMBDA_RUNTIME_DIR=/var/runtime",
-		"AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/"+o.FunctionName,
-		"AWS_LAMBDA_LOG_STREAM_NAME="+instance,
 	)
+	// Each environment that comes of a snapshot has a log stream of its own, which the snapshot cannot know.
+	if o.Mode != ModeSnapStart {
+		list = append(list,
+			"AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/"+o.FunctionName, "AWS_LAMBDA_LOG_STREAM_NAME="+instance)
+	}
+	if o.Mode == ModeManagedInstances {
+		list = append(list, "AWS_LAMBDA_MAX_CONCURRENCY="+strconv.Itoa(o.Concurrency))
+	}
+	return list
 }
 
 // newInstanceID is a log stream name, which is what Lambda really uses as the instance's id.

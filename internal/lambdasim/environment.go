@@ -37,17 +37,27 @@ type InitError struct {
 	Message string
 }
 
+// failure is the same as what fails an invocation, nil if there is none.
+func (e *InitError) failure() *failure {
+	if e == nil {
+		return nil
+	}
+	return &failure{status: e.Status, errorType: e.ErrorType, message: e.Message}
+}
+
 func (e *InitError) Error() string {
 	return fmt.Sprintf("init failed with status %s: %s: %s", e.Status, e.ErrorType, e.Message)
 }
 
 // Environment is one execution environment. Its methods may be called at the same time; phases come one after another.
+// Only the invocations of ModeManagedInstances run beside each other, as many as Options.Concurrency says.
 type Environment struct {
 	opts       Options
 	gate       *gate
 	violations *violations
 	deliveries *http.Client
-	instance   string
+	// token is that of the metadata endpoint.
+	token string
 
 	observeMu sync.Mutex
 	outputMu  sync.Mutex
@@ -65,6 +75,10 @@ type Environment struct {
 	spawner  *spawner
 	freezer  freezer
 	tempDir  string // the environment's /tmp
+	instance string
+
+	// slots has an entry for each invocation that runs on a Managed Instance. It is filled by whoever has the turn.
+	slots chan struct{}
 
 	mu sync.Mutex
 	// changed is closed and replaced whenever something happens that a phase may wait for.
@@ -93,9 +107,16 @@ func New(opts Options) (*Environment, error) {
 		gate:       newGate(),
 		deliveries: newDeliveryClient(),
 		instance:   newInstanceID(opts.FunctionVersion, time.Now()),
+		token:      randomHex(16),
 		turn:       make(chan struct{}, 1),
 		changed:    make(chan struct{}),
-		report:     Report{FunctionName: opts.FunctionName},
+		report: Report{
+			FunctionName: opts.FunctionName, InitializationType: opts.Mode.initializationType(),
+			Concurrency: opts.Concurrency,
+		},
+	}
+	if opts.Mode == ModeManagedInstances {
+		e.slots = make(chan struct{}, opts.Concurrency)
 	}
 	e.violations = &violations{notify: func(v Violation) { e.tell(EventSimViolation, v) }}
 	e.lifetime, e.end = context.WithCancel(context.Background())
@@ -104,7 +125,8 @@ func New(opts Options) (*Environment, error) {
 }
 
 // Init starts the extensions and the function and waits until all are ready, at most InitTimeout. Afterwards they are
-// frozen, as in an environment that Lambda prepares before the first invocation. The error is an *InitError if the
+// frozen, as in an environment that Lambda prepares before the first invocation; with SnapStart they are the snapshot.
+// The error is an *InitError if the
 // layer or the function is to blame.
 func (e *Environment) Init(ctx context.Context) error {
 	if err := e.take(ctx); err != nil {
@@ -128,7 +150,8 @@ func (e *Environment) Init(ctx context.Context) error {
 // Invoke sends payload to the function, after the previous invocation has settled, and returns what the function
 // answered without waiting for the extensions. What the function did wrong is in the Invocation; an error says that
 // there was no invocation, or that ctx ended before the answer. Without an Init before, it makes one, and the processes
-// are not frozen in between.
+// are not frozen in between on demand. On Managed Instances it waits only if as many invocations run as
+// Options.Concurrency allows, and ErrEnded says that the instance has failed.
 func (e *Environment) Invoke(ctx context.Context, payload []byte) (Invocation, error) {
 	if len(payload) > maxPayload {
 		return Invocation{}, fmt.Errorf("payload has %d bytes: AWS Lambda allows %d", len(payload), maxPayload)
@@ -140,6 +163,12 @@ func (e *Environment) Invoke(ctx context.Context, payload []byte) (Invocation, e
 		e.release()
 		return Invocation{}, err
 	}
+	if e.managed() {
+		if err := e.takeSlot(ctx); err != nil {
+			e.release()
+			return Invocation{}, err
+		}
+	}
 	inv := newInvocation(payload)
 	e.mu.Lock()
 	e.all = append(e.all, inv)
@@ -147,6 +176,10 @@ func (e *Environment) Invoke(ctx context.Context, payload []byte) (Invocation, e
 	e.mu.Unlock()
 
 	e.background.Go(func() {
+		if e.managed() {
+			e.invokeManaged(inv)
+			return
+		}
 		defer e.release()
 		e.invokePhase(inv)
 	})
@@ -160,15 +193,20 @@ func (e *Environment) Invoke(ctx context.Context, payload []byte) (Invocation, e
 	}
 }
 
-// Settle returns when no phase is going on: all have called next and are frozen, or have been shut down.
+// Settle returns when no phase is going on: all have called next and are frozen, or have been shut down. On Managed
+// Instances that is when no invocation runs, and none begins meanwhile.
 func (e *Environment) Settle(ctx context.Context) error {
 	select {
 	case <-e.turn:
-		e.release()
-		return nil
+		defer e.release()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if err := e.takeSlots(ctx); err != nil {
+		return err
+	}
+	e.freeSlots()
+	return nil
 }
 
 // Shutdown ends the environment as Lambda ends one that is idle. It waits for a running phase. It does nothing if the
@@ -181,13 +219,15 @@ func (e *Environment) Shutdown(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.mu.Lock()
-	e.ended = true
-	gen := e.gen
-	e.mu.Unlock()
+	if err := e.takeSlots(ctx); err != nil {
+		e.release()
+		return fmt.Errorf("invocations are running: %w", err)
+	}
+	gen := e.finish()
 	done := make(chan struct{})
 	e.background.Go(func() {
 		defer e.release()
+		defer e.freeSlots()
 		defer close(done)
 		if gen != nil {
 			e.stop(gen, reasonSpindown)
@@ -206,11 +246,12 @@ func (e *Environment) Close() error {
 	e.end()
 	<-e.turn
 	defer e.release()
-	e.mu.Lock()
-	e.ended = true
-	gen := e.gen
-	e.mu.Unlock()
-	if gen != nil {
+	// The end of the lifetime is that of all invocations.
+	for range cap(e.slots) {
+		e.slots <- struct{}{}
+	}
+	defer e.freeSlots()
+	if gen := e.finish(); gen != nil {
 		e.stop(gen, reasonSpindown)
 	}
 	var errs []error
@@ -242,6 +283,7 @@ func (e *Environment) Report() Report {
 	report := e.report
 	report.FreezeErrors = append([]string(nil), e.report.FreezeErrors...)
 	report.Inits = append([]InitReport{}, e.report.Inits...)
+	report.Restores = append([]RestoreReport(nil), e.report.Restores...)
 	report.Shutdowns = append([]ShutdownReport{}, e.report.Shutdowns...)
 	report.Invocations = make([]Invocation, 0, len(e.all))
 	for _, inv := range e.all {
@@ -276,6 +318,14 @@ func (e *Environment) take(ctx context.Context) error {
 }
 
 func (e *Environment) release() { e.turn <- struct{}{} }
+
+// finish says that nothing comes any more, and returns the generation that is to be stopped, if there is one.
+func (e *Environment) finish() *generation {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ended = true
+	return e.gen
+}
 
 func (e *Environment) isClosing() bool { return e.lifetime.Err() != nil }
 
@@ -328,8 +378,14 @@ func (e *Environment) routes() http.Handler {
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/response", e.handleResponse)
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/error", e.handleError)
 	mux.HandleFunc("POST /2018-06-01/runtime/init/error", e.handleRuntimeInitError)
-	mux.HandleFunc("GET /2018-06-01/runtime/restore/next", e.handleRestore)
-	mux.HandleFunc("POST /2018-06-01/runtime/restore/error", e.handleRestore)
+	mux.HandleFunc("GET /2018-06-01/runtime/restore/next", e.handleRestoreNext)
+	mux.HandleFunc("POST /2018-06-01/runtime/restore/error", e.handleRestoreError)
+	if !e.opts.NoMetadata {
+		mux.HandleFunc("GET "+metadataPath, e.handleMetadata)
+	}
+	if e.opts.servesCredentials() {
+		mux.HandleFunc("GET "+credentialsPath, e.handleCredentials)
+	}
 	return mux
 }
 
@@ -355,10 +411,15 @@ func (e *Environment) notify() {
 	e.changed = make(chan struct{})
 }
 
-// await returns when cond holds, which is asked with the lock held, or at the deadline. It reports whether cond held.
+// await returns when cond holds, which is asked with the lock held, or at the deadline, if there is one. It reports
+// whether cond held.
 func (e *Environment) await(deadline time.Time, cond func() bool) bool {
-	timer := time.NewTimer(time.Until(deadline))
-	defer timer.Stop()
+	var expired <-chan time.Time
+	if !deadline.IsZero() {
+		timer := time.NewTimer(time.Until(deadline))
+		defer timer.Stop()
+		expired = timer.C
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for !cond() {
@@ -367,7 +428,7 @@ func (e *Environment) await(deadline time.Time, cond func() bool) bool {
 		over := false
 		select {
 		case <-changed:
-		case <-timer.C:
+		case <-expired:
 			over = true
 		case <-e.lifetime.Done():
 			over = true

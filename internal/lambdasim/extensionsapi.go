@@ -144,6 +144,9 @@ func (e *Environment) register(name string, body []byte) (identifier string, fai
 		return "", registrationClosed()
 	}
 	internal := x == nil
+	if e.managed() && slices.Contains(request.Events, eventInvoke) {
+		return "", e.refuseInvoke(gen, name)
+	}
 	for _, event := range request.Events {
 		if event != eventInvoke && (event != eventShutdown || internal) {
 			return "", forbidden("Extension.InvalidEventType", "%s: event %q is not supported", name, event)

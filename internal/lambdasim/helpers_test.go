@@ -11,11 +11,15 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
 )
 
 // testTimeout bounds what a test waits for. Race-instrumented programs on a busy machine start slowly.
@@ -180,6 +184,21 @@ func (r *recorder) types() []string {
 	return list
 }
 
+// lines are what a stream wrote.
+func (r *recorder) lines(t *testing.T, stream telemetryapi.EventType) []string {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := []string{}
+	for _, record := range r.records {
+		var text string
+		if record.Type == stream && json.Unmarshal(record.Record, &text) == nil {
+			list = append(list, text)
+		}
+	}
+	return list
+}
+
 // record returns the payloads of all events of a type.
 func (r *recorder) of(t *testing.T, eventType string) []map[string]any {
 	t.Helper()
@@ -195,4 +214,23 @@ func (r *recorder) of(t *testing.T, eventType string) []map[string]any {
 		list = append(list, decoded)
 	}
 	return list
+}
+
+// platform are the platform's events, and those of freezing.
+func (r *recorder) platform() []string {
+	return slices.DeleteFunc(r.types(), func(s string) bool {
+		return s == "platform.telemetrySubscription" || s == "platform.extension" || s == "sim.exit" ||
+			(!strings.HasPrefix(s, "platform.") && !strings.HasPrefix(s, "sim."))
+	})
+}
+
+// environmentOf reads what a program of the kind "environment" wrote.
+func environmentOf(t *testing.T, r *recorder, stream telemetryapi.EventType) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, line := range r.lines(t, stream) {
+		key, value, _ := strings.Cut(line, "=")
+		found[key] = value
+	}
+	return found
 }

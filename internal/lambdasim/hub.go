@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,8 @@ const replayLimit = 10_000
 type hub struct {
 	gate    *gate
 	jsonLog bool
+	tenant  string
+	faults  TelemetryFaults
 	observe func(Record)
 
 	ctx    context.Context
@@ -56,6 +59,9 @@ func (h *hub) line(stream telemetryapi.Stream, text string) {
 	e := event{eventType: telemetryapi.EventType(stream), stream: stream, text: text}
 	if h.jsonLog && isObject(text) {
 		e.record = json.RawMessage(text)
+		if stream == telemetryapi.StreamFunction {
+			e.record = withTenant(e.record, h.tenant)
+		}
 	} else {
 		e.record = marshal(text)
 	}
@@ -73,9 +79,38 @@ func (h *hub) add(e event) {
 	}
 	for _, s := range h.subscribers {
 		if s.wants(e.stream) {
-			s.push(e.encode(s.sub.schemaVersion))
+			s.push(h.encode(e, s))
 		}
 	}
+}
+
+// encode renders an event for a subscriber.
+func (h *hub) encode(e event, s *subscriber) item {
+	if h.faults.Strings {
+		return e.encode(schemaWithoutObjects)
+	}
+	return e.encode(s.sub.schemaVersion)
+}
+
+// turnOver begins an invocation: what is kept back of the one before may go.
+func (h *hub) turnOver() { h.release(h.faults.Delay) }
+
+// letGo ends the last one.
+func (h *hub) letGo() { h.release(false) }
+
+func (h *hub) release(holding bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.subscribers {
+		s.release(holding)
+	}
+}
+
+// settled reports whether no event of a type is on its way to a subscriber.
+func (h *hub) settled(eventType telemetryapi.EventType) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !slices.ContainsFunc(h.subscribers, func(s *subscriber) bool { return !s.settled(eventType) })
 }
 
 // subscribe starts the delivery to a subscriber, beginning with what happened before. It returns false after
@@ -89,7 +124,7 @@ func (h *hub) subscribe(s *subscriber) bool {
 	}
 	for _, e := range h.history {
 		if s.wants(e.stream) {
-			s.push(e.encode(s.sub.schemaVersion))
+			s.push(h.encode(e, s))
 		}
 	}
 	h.subscribers = append(h.subscribers, s)
@@ -113,7 +148,7 @@ func (h *hub) logsDropped(s *subscriber, records, size int) (item, bool) {
 	h.mu.Lock()
 	h.observe(Record{Time: e.time, Type: e.eventType, Record: e.record})
 	h.mu.Unlock()
-	return e.encode(s.sub.schemaVersion), s.wants(telemetryapi.StreamPlatform)
+	return h.encode(e, s), s.wants(telemetryapi.StreamPlatform)
 }
 
 // closeSubscriptions ends the time for subscriptions, and with it the need for a history.
@@ -144,7 +179,7 @@ func (h *hub) reports(generation int) []TelemetryReport {
 func (e event) encode(schemaVersion string) item {
 	record := e.record
 	if schemaVersion == schemaWithoutObjects && e.stream != telemetryapi.StreamPlatform {
-		record = marshal(e.text)
+		record = marshal(e.line())
 	}
 	var b bytes.Buffer
 	b.Grow(len(record) + 80)
@@ -156,6 +191,28 @@ func (e event) encode(schemaVersion string) item {
 	b.Write(record)
 	b.WriteByte('}')
 	return item{eventType: e.eventType, text: e.text, body: b.Bytes()}
+}
+
+// line is the text of a log line as Lambda passes it on.
+func (e event) line() string {
+	if len(e.record) > 0 && e.record[0] != '"' {
+		return string(e.record)
+	}
+	return e.text
+}
+
+// withTenant adds the tenant to a function's JSON line, unless the function's runtime has done it.
+func withTenant(line json.RawMessage, tenant string) json.RawMessage {
+	var fields map[string]json.RawMessage
+	if tenant == "" || json.Unmarshal(line, &fields) != nil || fields["tenantId"] != nil {
+		return line
+	}
+	rest := bytes.TrimPrefix(bytes.TrimSpace(line), []byte("{"))
+	head := append([]byte(`{"tenantId":`), marshal(tenant)...)
+	if len(fields) > 0 {
+		head = append(head, ',')
+	}
+	return append(head, rest...)
 }
 
 func isObject(text string) bool {

@@ -4,6 +4,7 @@
 package lambdasim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -53,16 +54,26 @@ type Options struct {
 	// LayerDir is the unpacked layer, what Lambda mounts at /opt. Every entry of its `extensions` directory that is
 	// not a directory is started as an extension. Empty means no layer.
 	LayerDir string
+	// Mode says how Lambda provides the environment.
+	Mode Mode
+	// Concurrency is how many invocations an environment of ModeManagedInstances takes at once; 16 there by default. It
+	// is 1 in the other modes.
+	Concurrency int
+	// TenantID is the tenant whose environment this is; empty for a function without tenant isolation, which
+	// ModeProvisionedConcurrency and ModeSnapStart cannot have.
+	TenantID string
+
 	// Function is the program that talks to the Runtime API, and its arguments.
 	Function []string
 	// FunctionDir is the function's working directory and LAMBDA_TASK_ROOT; the program's directory if empty.
 	FunctionDir string
 
-	// Env are the customer's variables, given to function and extensions.
+	// Env are the customer's variables, given to function and extensions. Credentials may be among them; in
+	// ModeSnapStart they are not given as variables, but served as a container's are.
 	Env map[string]string
 	// FunctionName defaults to "function".
 	FunctionName string
-	// FunctionVersion defaults to "$LATEST".
+	// FunctionVersion defaults to "$LATEST" on demand, and to "1" in the other modes.
 	FunctionVersion string
 	// Handler is _HANDLER of the function; "bootstrap" by default.
 	Handler string
@@ -71,23 +82,45 @@ type Options struct {
 	// AccountID defaults to "123456789012".
 	AccountID string
 
-	// MemoryMB is the configured memory in MB; 128 by default. It is announced, not enforced.
+	// AvailabilityZoneID is what the metadata endpoint tells; "use1-az1" by default.
+	AvailabilityZoneID string
+	// NoMetadata leaves out the metadata endpoint and the variables that tell of it.
+	NoMetadata bool
+
+	// MemoryMB is the configured memory in MB; 128 by default, 2048 for ModeManagedInstances. It is announced, not
+	// enforced.
 	MemoryMB int
 	// Timeout is the function's timeout, which bounds the whole Invoke phase; 3 s by default.
 	Timeout time.Duration
-	// InitTimeout bounds Init; 10 s by default.
+	// InitTimeout bounds Init; 10 s on demand by default, in the other modes 130 s or Timeout, whichever is longer.
 	InitTimeout time.Duration
+	// RestoreTimeout bounds the restore of ModeSnapStart; 10 s by default.
+	RestoreTimeout time.Duration
 	// ShutdownTimeout is the window between the start of Shutdown and the kill of extensions; 2 s by default.
 	ShutdownTimeout time.Duration
 
 	// Host is the address the APIs are served on, with a port the kernel chooses; 127.0.0.1 by default.
 	Host string
-	// Freeze says how processes are stopped between invocations.
+	// Freeze says how processes are stopped between invocations. ModeManagedInstances never stops them: there it is
+	// FreezeNone by default, and nothing else is possible.
 	Freeze FreezeMode
 	// Telemetry says how subscriptions are answered.
 	Telemetry TelemetryMode
+	// TelemetryFaults say what goes wrong with deliveries.
+	TelemetryFaults TelemetryFaults
 	// LogFormat is LogFormatText, the default, or LogFormatJSON, which turns lines that are JSON objects into objects.
+	// ModeManagedInstances has LogFormatJSON only.
 	LogFormat string
+	// InitPhase is the phase that the events of Init name in ModeSnapStart: "init", the default, or "snap-start". AWS
+	// documents the second without saying when it is used.
+	InitPhase string
+	// ReportInitDuration has the first report of ModeProvisionedConcurrency tell how long Init took. AWS does not
+	// document whether it does.
+	ReportInitDuration bool
+
+	// OutOfMemory is the number of the invocation whose function is killed for want of memory when it is about to
+	// answer; 0 for none.
+	OutOfMemory int
 
 	// RegisterDelay is how long a registration takes.
 	RegisterDelay time.Duration
@@ -112,6 +145,9 @@ type Options struct {
 const maxCustomerEnvironment = 4096
 
 var (
+	// tenantID is what a header can hold.
+	tenantID = regexp.MustCompile(`^[ -~]{0,256}$`)
+
 	envKey = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]+$`)
 
 	// reservedKeys are the variables AWS Lambda does not let a customer set. Credentials are not among them here,
@@ -148,18 +184,27 @@ func (o Options) withDefaults() (Options, error) {
 		}
 	}
 	setString(&o.FunctionName, "function")
-	setString(&o.FunctionVersion, "$LATEST")
+	setString(&o.FunctionVersion, o.Mode.version())
 	setString(&o.Handler, "bootstrap")
 	setString(&o.Region, "us-east-1")
 	setString(&o.AccountID, "123456789012")
 	setString(&o.Host, "127.0.0.1")
-	setString(&o.LogFormat, LogFormatText)
+	setString(&o.AvailabilityZoneID, "use1-az1")
+	setString(&o.InitPhase, phaseInit)
 	setDuration(&o.Timeout, 3*time.Second)
-	setDuration(&o.InitTimeout, 10*time.Second)
+	setDuration(&o.InitTimeout, o.Mode.initTimeout(o.Timeout))
+	setDuration(&o.RestoreTimeout, restoreLimit)
 	setDuration(&o.ShutdownTimeout, 2*time.Second)
-	if o.MemoryMB == 0 {
-		o.MemoryMB = 128
+	memoryMB, concurrency, logFormat := defaultMemoryMB, 1, LogFormatText
+	if o.Mode == ModeManagedInstances {
+		memoryMB, concurrency, logFormat = defaultManagedMemoryMB, defaultConcurrency, LogFormatJSON
+		if o.Freeze == FreezeAuto {
+			o.Freeze = FreezeNone
+		}
 	}
+	setString(&o.LogFormat, logFormat)
+	o.MemoryMB = cmp.Or(o.MemoryMB, memoryMB)
+	o.Concurrency = cmp.Or(o.Concurrency, concurrency)
 	for _, dir := range []*string{&o.LayerDir, &o.FunctionDir} {
 		if *dir == "" {
 			continue
@@ -195,6 +240,7 @@ func (o Options) validate() error {
 	for name, d := range map[string]time.Duration{
 		"init timeout": o.InitTimeout, "shutdown timeout": o.ShutdownTimeout, "register delay": o.RegisterDelay,
 		"subscribe delay": o.SubscribeDelay, "hold limit": o.HoldLimit, "first next limit": o.FirstNextLimit,
+		"restore timeout": o.RestoreTimeout,
 	} {
 		if d < 0 {
 			errs = append(errs, fmt.Errorf("%s %s is negative", name, d))
@@ -212,7 +258,48 @@ func (o Options) validate() error {
 	if net.ParseIP(o.Host) == nil {
 		errs = append(errs, fmt.Errorf("host %q is not an IP address", o.Host))
 	}
+	errs = append(errs, o.TelemetryFaults.validate()...)
+	errs = append(errs, o.validateMode()...)
 	return errors.Join(append(errs, o.validateEnv()...)...)
+}
+
+// validateMode finds what the mode does not go with.
+func (o Options) validateMode() []error {
+	var errs []error
+	if o.Mode < ModeOnDemand || o.Mode > ModeManagedInstances {
+		return []error{fmt.Errorf("mode %d is unknown", o.Mode)}
+	}
+	managed := o.Mode == ModeManagedInstances
+	switch {
+	case o.Concurrency < 1:
+		errs = append(errs, fmt.Errorf("concurrency %d is less than 1", o.Concurrency))
+	case o.Concurrency > 1 && !managed:
+		errs = append(errs, fmt.Errorf("concurrency %d: only Managed Instances take more than one invocation at once",
+			o.Concurrency))
+	}
+	if managed && o.LogFormat == LogFormatText {
+		errs = append(errs, fmt.Errorf("log format %q: Managed Instances have %q only", o.LogFormat, LogFormatJSON))
+	}
+	if managed && o.Freeze != FreezeNone {
+		errs = append(errs, errors.New("freeze mode: Managed Instances are not frozen, use FreezeNone or FreezeAuto"))
+	}
+	if managed && o.TelemetryFaults.LateInvoke {
+		errs = append(errs, errors.New("telemetry fault `late-invoke`: there is no INVOKE on Managed Instances"))
+	}
+	if o.TenantID != "" && (o.Mode == ModeProvisionedConcurrency || o.Mode == ModeSnapStart) {
+		errs = append(errs, fmt.Errorf("tenant isolation does not go with %s", o.Mode.initializationType()))
+	}
+	if !tenantID.MatchString(o.TenantID) {
+		errs = append(errs, fmt.Errorf("tenant id %q: use up to 256 printable ASCII characters", o.TenantID))
+	}
+	if o.InitPhase != phaseInit && (o.InitPhase != phaseSnapStart || o.Mode != ModeSnapStart) {
+		errs = append(errs, fmt.Errorf("init phase %q is unknown: use %q, or %q with SnapStart",
+			o.InitPhase, phaseInit, phaseSnapStart))
+	}
+	if o.OutOfMemory < 0 {
+		errs = append(errs, fmt.Errorf("out of memory in invocation %d: they are numbered from 1", o.OutOfMemory))
+	}
+	return errs
 }
 
 func (o Options) validateEnv() []error {
@@ -239,6 +326,13 @@ func (o Options) validateEnv() []error {
 	}
 	return errs
 }
+
+// tellsInitDuration says whether the first report tells how long Init took.
+func (o Options) tellsInitDuration() bool {
+	return o.Mode == ModeOnDemand || (o.Mode == ModeProvisionedConcurrency && o.ReportInitDuration)
+}
+
+func (o Options) memoryBytes() uint64 { return uint64(o.MemoryMB) << 20 } //nolint:gosec // It has been validated.
 
 // functionARN is the unqualified ARN, which callers without a qualifier use.
 func (o Options) functionARN() string {

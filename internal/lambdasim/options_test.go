@@ -23,12 +23,34 @@ func TestOptionsDefaults(t *testing.T) {
 		FunctionName: "function", FunctionVersion: "$LATEST", Handler: "bootstrap", Region: "us-east-1",
 		AccountID: "123456789012", MemoryMB: 128, Timeout: 3 * time.Second, InitTimeout: 10 * time.Second,
 		ShutdownTimeout: 2 * time.Second, Host: "127.0.0.1", LogFormat: "Text",
+		Concurrency: 1, AvailabilityZoneID: "use1-az1", RestoreTimeout: 10 * time.Second, InitPhase: "init",
 	}, got)
 
 	// A program of the search path stays one.
 	got, err = Options{Function: []string{"node"}}.withDefaults()
 	require.NoError(t, err)
 	require.Equal(t, []string{"node"}, got.Function)
+}
+
+func TestModeDefaults(t *testing.T) {
+	for mode, want := range map[Mode]Options{
+		ModeProvisionedConcurrency: {MemoryMB: 128, Concurrency: 1, LogFormat: "Text"},
+		ModeSnapStart:              {MemoryMB: 128, Concurrency: 1, LogFormat: "Text"},
+		ModeManagedInstances:       {MemoryMB: 2048, Concurrency: 16, LogFormat: "JSON", Freeze: FreezeNone},
+	} {
+		for timeout, init := range map[time.Duration]time.Duration{
+			0: 130 * time.Second, 131 * time.Second: 131 * time.Second,
+		} {
+			got, err := Options{Function: []string{"x"}, Mode: mode, Timeout: timeout}.withDefaults()
+			require.NoError(t, err)
+			require.NoError(t, got.validate())
+			require.Equal(t, init, got.InitTimeout)
+			require.Equal(t, "1", got.FunctionVersion)
+			require.Equal(t, want, Options{
+				MemoryMB: got.MemoryMB, Concurrency: got.Concurrency, LogFormat: got.LogFormat, Freeze: got.Freeze,
+			})
+		}
+	}
 }
 
 func TestOptionsValidate(t *testing.T) {
@@ -49,7 +71,23 @@ func TestOptionsValidate(t *testing.T) {
 		`environment variable "_HANDLER": AWS Lambda wants`: {Env: map[string]string{"_HANDLER": "h"}},
 		`"AWS_REGION" is set by AWS Lambda: use the option`: {Env: map[string]string{"AWS_REGION": "x"}},
 		`"LAMBDA_RUNTIME_DIR" is set by AWS Lambda: leave`:  {Env: map[string]string{"LAMBDA_RUNTIME_DIR": "x"}},
-		"environment variables have 4097 bytes":             {Env: map[string]string{"KEY": strings.Repeat("x", 4094)}},
+		"mode 4 is unknown":                                 {Mode: ModeManagedInstances + 1},
+		"concurrency -1 is less than 1":                     {Concurrency: -1},
+		"concurrency 2: only Managed Instances":             {Concurrency: 2, Mode: ModeSnapStart},
+		`log format "Text": Managed Instances`:              {LogFormat: LogFormatText, Mode: ModeManagedInstances},
+		"Managed Instances are not frozen":                  {Freeze: FreezeSignal, Mode: ModeManagedInstances},
+		"there is no INVOKE": {
+			TelemetryFaults: TelemetryFaults{LateInvoke: true}, Mode: ModeManagedInstances,
+		},
+		"tenant isolation does not go with snap-start":              {TenantID: "blue", Mode: ModeSnapStart},
+		"tenant isolation does not go with provisioned-concurrency": {TenantID: "blue", Mode: ModeProvisionedConcurrency},
+		`tenant id "two\nlines"`:                                    {TenantID: "two\nlines"},
+		`init phase "snap-start" is unknown`:                        {InitPhase: "snap-start"},
+		`init phase "invoke" is unknown`:                            {InitPhase: "invoke", Mode: ModeSnapStart},
+		"out of memory in invocation -1":                            {OutOfMemory: -1},
+		"share 1.5 is not from 0 to 1":                              {TelemetryFaults: TelemetryFaults{Drop: 1.5}},
+		"restore timeout -1s is negative":                           {RestoreTimeout: -time.Second},
+		"environment variables have 4097 bytes":                     {Env: map[string]string{"KEY": strings.Repeat("x", 4094)}},
 	} {
 		t.Run(want, func(t *testing.T) {
 			if opts.Function == nil {

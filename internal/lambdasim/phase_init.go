@@ -29,13 +29,27 @@ func (e *Environment) initPhase() error {
 	if err := e.open(); err != nil {
 		return err
 	}
-	gen, failed := e.initialise(phaseInit, time.Now().Add(e.opts.InitTimeout))
-	if failed != nil {
-		e.stop(gen, resetReason(failed.Status))
+	if _, failed := e.initAhead(); failed != nil {
 		return failed
 	}
 	e.freeze()
 	return nil
+}
+
+// initAhead is Init as a phase of its own. There is no generation if it fails.
+func (e *Environment) initAhead() (*generation, *InitError) {
+	gen, failed := e.initialise(phaseInit, time.Now().Add(e.opts.InitTimeout))
+	if failed != nil {
+		e.stop(gen, e.resetReason(failed.Status))
+		if e.managed() {
+			e.finish()
+		}
+		return nil, failed
+	}
+	if e.managed() {
+		e.background.Go(func() { e.watch(gen) })
+	}
+	return gen, nil
 }
 
 // initialise starts a generation of processes. If that fails, the generation still has to be stopped.
@@ -43,12 +57,12 @@ func (e *Environment) initialise(phase string, deadline time.Time) (*generation,
 	start := time.Now()
 	gen := e.newGeneration(phase)
 	gen.hub.emit(telemetryapi.EventInitStart, initStartRecord{
-		InitializationType: initTypeOnDemand,
-		Phase:              phase,
+		InitializationType: e.opts.Mode.initializationType(),
+		Phase:              e.eventPhase(phase),
 		FunctionName:       e.opts.FunctionName,
 		FunctionVersion:    e.opts.FunctionVersion,
 		InstanceID:         e.instance,
-		InstanceMaxMemory:  uint64(e.opts.MemoryMB) << 20, //nolint:gosec // It has been validated.
+		InstanceMaxMemory:  e.opts.memoryBytes(),
 	})
 
 	// Lambda starts the runtime only after every extension has registered.
@@ -58,10 +72,12 @@ func (e *Environment) initialise(phase string, deadline time.Time) (*generation,
 	})
 	if failed == nil {
 		e.launchRuntime(gen)
-		failed = e.reach(gen, deadline, func() bool { return gen.runtime.state == stateReady })
+		failed = e.reach(gen, deadline, func() bool {
+			return gen.runtime.state == stateReady || gen.runtime.state == stateRestoreReady
+		})
 	}
 	e.drainOutput(gen)
-	gen.hub.emit(telemetryapi.EventInitRuntimeDone, initEnd(phase, failed, nil))
+	gen.hub.emit(telemetryapi.EventInitRuntimeDone, e.initEnd(phase, failed, nil))
 	if failed == nil {
 		failed = e.reach(gen, deadline, func() bool {
 			return gen.all(func(x *extension) bool { return x.state == stateReady })
@@ -87,9 +103,18 @@ func (e *Environment) reach(gen *generation, deadline time.Time, cond func() boo
 	return &failure{status: StatusTimeout, errorType: errorSandboxTimeout}
 }
 
-func initEnd(phase string, failed *failure, metrics *durationMetrics) initEndRecord {
+// eventPhase is the name of a phase in events.
+func (e *Environment) eventPhase(phase string) string {
+	if phase == phaseInit {
+		return e.opts.InitPhase
+	}
+	return phase
+}
+
+func (e *Environment) initEnd(phase string, failed *failure, metrics *durationMetrics) initEndRecord {
 	record := initEndRecord{
-		InitializationType: initTypeOnDemand, Phase: phase, Status: StatusSuccess, Metrics: metrics,
+		InitializationType: e.opts.Mode.initializationType(), Phase: e.eventPhase(phase), Status: StatusSuccess,
+		Metrics: metrics,
 	}
 	if failed != nil {
 		record.Status, record.ErrorType = failed.status, failed.errorType
@@ -106,7 +131,7 @@ func (e *Environment) endInit(gen *generation, start time.Time, failed *failure)
 		failed.message = e.blameInitTimeout(gen, duration)
 	}
 	gen.initialised = true
-	if gen.phase == phaseInit {
+	if gen.phase == phaseInit && e.opts.tellsInitDuration() {
 		gen.initDuration = duration
 	}
 	report := InitReport{
@@ -138,7 +163,8 @@ func (e *Environment) endInit(gen *generation, start time.Time, failed *failure)
 		}
 	}
 	e.report.Inits = append(e.report.Inits, report)
-	gen.hub.emit(telemetryapi.EventInitReport, initEnd(gen.phase, failed, &durationMetrics{DurationMs: millis(duration)}))
+	metrics := &durationMetrics{DurationMs: millis(duration)}
+	gen.hub.emit(telemetryapi.EventInitReport, e.initEnd(gen.phase, failed, metrics))
 	gen.hub.closeSubscriptions()
 	return initErr
 }
@@ -176,8 +202,10 @@ func (e *Environment) newGeneration(phase string) *generation {
 		phase:   phase,
 		hub:     newHub(e.gate, e.opts.LogFormat == LogFormatJSON, e.observe),
 		runtime: runtimeAgent{state: stateStarted},
+		running: map[string]*invocation{},
 		ended:   make(chan struct{}),
 	}
+	e.gen.hub.tenant, e.gen.hub.faults = e.opts.TenantID, e.opts.TelemetryFaults
 	return e.gen
 }
 
@@ -223,6 +251,10 @@ func (e *Environment) launchFailed(gen *generation, x *extension, errorType stri
 	gen.fail(errorExtensionLaunch, fmt.Sprintf("cannot start extension %s: %s", x.name, err))
 }
 
+func (e *Environment) sandbox() sandbox {
+	return sandbox{api: e.listener.Addr().String(), token: e.token, tempDir: e.tempDir}
+}
+
 // extensionNames lists what Lambda takes for extensions, in the order of their names.
 func extensionNames(layer string) ([]string, error) {
 	if layer == "" {
@@ -252,7 +284,7 @@ func (e *Environment) launchExtension(gen *generation, x *extension) error {
 		argv: []string{filepath.Join(e.opts.LayerDir, "extensions", x.name)},
 		// Lambda does not document the working directory, so there must be nothing useful in it.
 		dir:  string(filepath.Separator),
-		env:  e.opts.extensionEnv(e.listener.Addr().String(), e.tempDir),
+		env:  e.opts.extensionEnv(e.sandbox()),
 		emit: e.lineSink(gen, "extension "+x.name, telemetryapi.StreamExtension),
 	}
 	p, err := c.start(e.spawner, e.freezer, func(p *process) {
@@ -312,7 +344,7 @@ func (e *Environment) startFunction(gen *generation) (*process, error) {
 		dir:  cmp.Or(e.opts.FunctionDir, filepath.Dir(program)),
 		emit: e.lineSink(gen, "function", telemetryapi.StreamFunction),
 	}
-	c.env = e.opts.functionEnv(e.listener.Addr().String(), e.tempDir, c.dir, e.instance)
+	c.env = e.opts.functionEnv(e.sandbox(), c.dir, e.instance)
 	return c.start(e.spawner, e.freezer, func(p *process) {
 		e.mu.Lock()
 		defer e.mu.Unlock()

@@ -26,6 +26,9 @@ func (e *Environment) invokePhase(inv *invocation) {
 		failed = e.reach(gen, inv.deadline, func() bool { return gen.runtime.state == stateReady })
 	}
 	e.runtimeDone(gen, inv, failed)
+	if failed == nil && e.opts.TelemetryFaults.LateInvoke {
+		e.invokeLate(gen, inv)
+	}
 	if failed == nil {
 		failed = e.reach(gen, inv.deadline, func() bool {
 			return gen.all(func(x *extension) bool { return !x.wants(eventInvoke) || x.state == stateReady })
@@ -36,42 +39,42 @@ func (e *Environment) invokePhase(inv *invocation) {
 		e.freeze()
 		return
 	}
-	e.stop(gen, resetReason(failed.status))
+	e.stop(gen, e.resetReason(failed.status))
 }
 
-// prepare thaws the processes or starts them.
+// prepare thaws the processes, restores or starts them.
 func (e *Environment) prepare(inv *invocation) (*generation, *failure) {
-	e.thaw()
 	e.mu.Lock()
 	gen, started := e.gen, e.started
 	e.mu.Unlock()
 	if gen == nil && !started {
-		var failed *InitError
-		gen, failed = e.initialise(phaseInit, time.Now().Add(e.opts.InitTimeout))
-		if failed != nil {
-			e.stop(gen, resetReason(failed.Status))
-			gen = nil
+		if gen, _ = e.initAhead(); gen != nil && e.opts.Mode.frozenAfterInit() {
+			e.freeze()
 		}
 	}
+	var failed *failure
+	if e.isSnapshot(gen) {
+		failed = e.restore(gen)
+	}
+	e.thaw()
 
 	start := time.Now()
 	e.mu.Lock()
 	inv.Start, inv.deadline = start, start.Add(e.opts.Timeout)
 	e.mu.Unlock()
-	var failed *InitError
 	if gen == nil {
 		// The time of a suppressed init counts as the invocation's.
-		gen, failed = e.initialise(phaseInvoke, inv.deadline)
+		var initFailed *InitError
+		gen, initFailed = e.initialise(phaseInvoke, inv.deadline)
+		failed = initFailed.failure()
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	inv.Cold = gen.invocations == 0
+	inv.Restored = inv.Cold && gen.restored != nil
 	gen.invocations++
-	gen.current = inv
-	if failed != nil {
-		return gen, &failure{status: failed.Status, errorType: failed.ErrorType, message: failed.Message}
-	}
-	return gen, nil
+	gen.running[inv.RequestID] = inv
+	return gen, failed
 }
 
 // dispatch gives the invocation to the extensions and then to the runtime.
@@ -84,6 +87,18 @@ func (e *Environment) dispatch(gen *generation, inv *invocation) *failure {
 		return gen.failure
 	}
 	inv.dispatched = time.Now()
+	if !e.opts.TelemetryFaults.LateInvoke {
+		e.invokeExtensions(gen, inv)
+	}
+	gen.runtime.state = stateRunning
+	if w, ok := gen.runtime.take(); ok {
+		w.answer <- inv
+	}
+	return nil
+}
+
+// invokeExtensions sends INVOKE. The lock must be held.
+func (e *Environment) invokeExtensions(gen *generation, inv *invocation) {
 	for _, x := range gen.extensions {
 		if x.wants(eventInvoke) {
 			x.send(extensionEvent{
@@ -95,10 +110,20 @@ func (e *Environment) dispatch(gen *generation, inv *invocation) *failure {
 			})
 		}
 	}
-	gen.runtime.state = stateRunning
-	gen.runtime.waiter <- inv
-	gen.runtime.waiter = nil
-	return nil
+}
+
+// lateInvokeLimit is how long a late INVOKE waits for the delivery of platform.runtimeDone, which a subscriber may ask
+// to be buffered for longer than the function may run.
+const lateInvokeLimit = time.Second
+
+// invokeLate sends INVOKE when the extensions have been told that the function is done.
+func (e *Environment) invokeLate(gen *generation, inv *invocation) {
+	e.await(time.Now().Add(lateInvokeLimit), func() bool {
+		return gen.failure != nil || gen.hub.settled(telemetryapi.EventRuntimeDone)
+	})
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.invokeExtensions(gen, inv)
 }
 
 // emitStart emits platform.start, once.
@@ -109,10 +134,12 @@ func (e *Environment) emitStart(gen *generation, inv *invocation) {
 		return
 	}
 	inv.begun = true
+	gen.hub.turnOver()
 	gen.hub.emit(telemetryapi.EventStart, startRecord{
 		RequestID:   inv.RequestID,
 		FunctionARN: e.opts.functionARN(),
 		Version:     e.opts.FunctionVersion,
+		TenantID:    e.opts.TenantID,
 		Tracing:     inv.tracing,
 	})
 }
@@ -147,7 +174,9 @@ func (e *Environment) runtimeDone(gen *generation, inv *invocation, failed *fail
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	end := time.Now()
-	record := runtimeDoneRecord{RequestID: inv.RequestID, Tracing: inv.tracing, Status: StatusSuccess}
+	record := runtimeDoneRecord{
+		RequestID: inv.RequestID, TenantID: e.opts.TenantID, Tracing: inv.tracing, Status: StatusSuccess,
+	}
 	produced := 0
 	if failed != nil {
 		record.Status, record.ErrorType = failed.status, eventErrorType(failed)
@@ -178,13 +207,7 @@ func (e *Environment) platformReport(gen *generation, inv *invocation, failed *f
 	e.drainOutput(gen)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	record := reportRecord{RequestID: inv.RequestID, Tracing: inv.tracing, Status: StatusSuccess}
-	if inv.Status == StatusError {
-		record.Status, record.ErrorType = StatusError, inv.ErrorType
-	}
-	if failed != nil {
-		record.Status, record.ErrorType = failed.status, eventErrorType(failed)
-	}
+	record := e.newReport(inv, failed)
 	runtimeNext := gen.runtime.lastNext
 	if runtimeNext.After(inv.dispatched) && !inv.dispatched.IsZero() {
 		end = e.hold(gen, inv, runtimeNext, failed)
@@ -194,25 +217,60 @@ func (e *Environment) platformReport(gen *generation, inv *invocation, failed *f
 	if failed != nil && failed.status == StatusTimeout {
 		inv.Duration = e.opts.Timeout
 	}
-	billed := inv.Duration
-	record.Metrics = reportMetrics{
+	record.Metrics = e.measure(gen, inv)
+	inv.Settled = true
+	delete(gen.running, inv.RequestID)
+	gen.hub.emit(telemetryapi.EventReport, record)
+}
+
+// newReport is a platform.report without metrics. The lock must be held.
+func (e *Environment) newReport(inv *invocation, failed *failure) reportRecord {
+	record := reportRecord{
+		RequestID: inv.RequestID, TenantID: e.opts.TenantID, Tracing: inv.tracing, Status: StatusSuccess,
+	}
+	if inv.Status == StatusError {
+		record.Status, record.ErrorType = StatusError, inv.ErrorType
+	}
+	if failed != nil {
+		record.Status, record.ErrorType = failed.status, eventErrorType(failed)
+	}
+	inv.PlatformStatus = record.Status
+	return record
+}
+
+// measure completes the Invocation with what is billed for it. The lock must be held.
+func (e *Environment) measure(gen *generation, inv *invocation) reportMetrics {
+	metrics := reportMetrics{
 		DurationMs:      millis(inv.Duration),
 		MemorySizeMB:    e.opts.MemoryMB,
 		MaxMemoryUsedMB: int(math.Ceil(float64(e.peak) / (1 << 20))),
 	}
+	if inv.outOfMemory {
+		metrics.MaxMemoryUsedMB = e.opts.MemoryMB
+	}
+	billed := inv.Duration
 	if inv.Cold && gen.initDuration > 0 {
 		initDuration := millis(gen.initDuration)
-		record.Metrics.InitDurationMs = &initDuration
-		// AWS Lambda bills the Init phase since August 2025.
-		billed += gen.initDuration
+		metrics.InitDurationMs = &initDuration
+		if e.opts.Mode == ModeOnDemand {
+			// AWS Lambda bills the Init phase since August 2025. That of provisioned concurrency is no invocation's.
+			billed += gen.initDuration
+		}
 	}
-	record.Metrics.BilledDurationMs = int64(math.Ceil(float64(billed) / float64(time.Millisecond)))
-	inv.Billed = time.Duration(record.Metrics.BilledDurationMs) * time.Millisecond
-	inv.MaxMemoryMB = record.Metrics.MaxMemoryUsedMB
-	inv.PlatformStatus = record.Status
-	inv.Settled = true
-	gen.current = nil
-	gen.hub.emit(telemetryapi.EventReport, record)
+	if inv.Restored {
+		restored, billedRestore := millis(gen.restored.Duration), ceilMillis(gen.restored.Billed)
+		metrics.RestoreDurationMs, metrics.BilledRestoreDurationMs = &restored, &billedRestore
+		billed += gen.restored.Billed
+	}
+	metrics.BilledDurationMs = ceilMillis(billed)
+	inv.Billed = time.Duration(metrics.BilledDurationMs) * time.Millisecond
+	inv.MaxMemoryMB = metrics.MaxMemoryUsedMB
+	return metrics
+}
+
+// ceilMillis is a duration as Lambda bills it.
+func ceilMillis(d time.Duration) int64 {
+	return int64(math.Ceil(float64(d) / float64(time.Millisecond)))
 }
 
 // survey measures the memory of all processes, and remembers the sessions that have come up: a process that has begun

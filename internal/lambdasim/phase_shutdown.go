@@ -19,6 +19,8 @@ const (
 	// runtimeShutdown is how long the runtime has after SIGTERM. It is at most runtimeShare of the window.
 	runtimeShutdown = 300 * time.Millisecond
 	runtimeShare    = 0.3
+	// managedRuntimeShutdown is the same on Managed Instances.
+	managedRuntimeShutdown = 600 * time.Millisecond
 
 	// internalShutdown is the window if the only extensions are in the function's process.
 	internalShutdown = 500 * time.Millisecond
@@ -27,8 +29,9 @@ const (
 	reapTimeout = 5 * time.Second
 )
 
-func resetReason(status string) string {
-	if status == StatusTimeout {
+// resetReason is the shutdownReason after a failure. Managed Instances know of no timeout there.
+func (e *Environment) resetReason(status string) string {
+	if status == StatusTimeout && !e.managed() {
 		return reasonTimeout
 	}
 	return reasonFailure
@@ -43,6 +46,7 @@ type shutdownRecord struct {
 // everything that is left is killed.
 func (e *Environment) stop(gen *generation, reason string) {
 	e.thaw()
+	gen.hub.letGo()
 	start := time.Now()
 	e.survey(gen)
 	e.tell(EventSimShutdown, shutdownRecord{Reason: reason})
@@ -84,7 +88,11 @@ func (e *Environment) stopRuntime(gen *generation, registered bool, window time.
 	if registered && p.alive() {
 		p.terminate()
 		share := time.Duration(float64(window) * runtimeShare)
-		e.await(time.Now().Add(min(runtimeShutdown, share)), func() bool { return !p.alive() })
+		limit := runtimeShutdown
+		if e.managed() {
+			limit = managedRuntimeShutdown
+		}
+		e.await(time.Now().Add(min(limit, share)), func() bool { return !p.alive() })
 	}
 	killFamily([]int{p.pid})
 	p.wait(reapTimeout)

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
 	"go.uber.org/goleak"
 )
 
@@ -68,6 +69,47 @@ type work struct {
 	Do string `json:"do,omitempty"`
 	// Size makes a response of that many bytes.
 	Size int `json:"size,omitempty"`
+	// Meet waits until so many invocations have begun at the same time.
+	Meet int `json:"meet,omitempty"`
+}
+
+// meeting is where invocations wait for each other.
+type meeting struct {
+	mu    sync.Mutex
+	here  int
+	begun chan struct{}
+}
+
+func (m *meeting) attend(others int) {
+	m.mu.Lock()
+	if m.here == 0 {
+		m.begun = make(chan struct{})
+	}
+	m.here++
+	begun := m.begun
+	if m.here == others {
+		m.here = 0
+		close(begun)
+	}
+	m.mu.Unlock()
+	<-begun
+}
+
+// restore plays a runtime that knows of SnapStart.
+func restore(handler string) {
+	if status := call(http.MethodGet, "/2018-06-01/runtime/restore/next", nil, "", nil); status != http.StatusOK {
+		fatal("restore/next: %d", status)
+	}
+	fmt.Println("restored")
+	switch handler {
+	case "restorehang":
+		select {}
+	case "restoreerror":
+		status := call(http.MethodPost, "/2018-06-01/runtime/restore/error",
+			map[string]string{"Lambda-Runtime-Function-Error-Type": "Runtime.AfterRestoreFailed"},
+			`{"errorMessage":"hook failed","errorType":"HookError"}`, nil)
+		fatal("restore/error was answered with %d", status)
+	}
 }
 
 func runFunction(handler string) {
@@ -98,17 +140,32 @@ func runFunction(handler string) {
 		wd, _ := os.Getwd()
 		fmt.Println("cwd=" + wd)
 	}
-	lambda.Start(func(_ context.Context, w work) (any, error) {
+	if strings.HasPrefix(handler, "restor") {
+		restore(handler)
+	}
+	var together meeting
+	lambda.Start(func(ctx context.Context, w work) (any, error) {
 		for _, line := range w.Log {
 			fmt.Println(line)
 		}
+		if w.Meet > 0 {
+			together.attend(w.Meet)
+		}
 		switch w.Do {
+		case "tenant":
+			lc, _ := lambdacontext.FromContext(ctx)
+			return lc.TenantID, nil
+		case "deadline":
+			<-ctx.Done()
+			return nil, ctx.Err()
 		case "error":
 			return nil, errors.New("on purpose")
 		case "panic":
 			panic("on purpose")
 		case "exit":
 			os.Exit(1)
+		case "kill":
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		case "slow":
 			time.Sleep(200 * time.Millisecond)
 		case "hang":
@@ -193,9 +250,16 @@ func runExtension(name string) {
 	case "shutdownonly":
 		events = `{"events":["SHUTDOWN"]}`
 	}
+	managed := os.Getenv("AWS_LAMBDA_INITIALIZATION_TYPE") == "lambda-managed-instances"
+	if managed && name != "invoking" {
+		events = `{"events":["SHUTDOWN"]}`
+	}
 	status := call(http.MethodPost, "/2020-01-01/extension/register", map[string]string{
 		"Lambda-Extension-Name": registered, "Lambda-Extension-Accept-Feature": "accountId",
 	}, events, func(h http.Header, _ []byte) { x.identifier = h.Get("Lambda-Extension-Identifier") })
+	if status != http.StatusOK && name == "invoking" {
+		select {}
+	}
 	if status != http.StatusOK {
 		fatal("register: %d", status)
 	}
@@ -294,6 +358,12 @@ func (x *testExtension) receive(w http.ResponseWriter, r *http.Request) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, e := range events {
+		switch {
+		case x.name == "telling":
+			fmt.Println("telemetry", e.Type)
+		case x.name == "quitting" && e.Type == "platform.initReport":
+			os.Exit(6)
+		}
 		var line string
 		if e.Type == "function" && json.Unmarshal(e.Record, &line) == nil {
 			x.lines = append(x.lines, line)
@@ -302,7 +372,12 @@ func (x *testExtension) receive(w http.ResponseWriter, r *http.Request) {
 			RequestID string `json:"requestId"`
 		}
 		if e.Type == "platform.runtimeDone" && json.Unmarshal(e.Record, &done) == nil {
-			close(x.doneOf(done.RequestID))
+			// It may come twice.
+			select {
+			case <-x.doneOf(done.RequestID):
+			default:
+				close(x.doneOf(done.RequestID))
+			}
 		}
 	}
 }
@@ -360,6 +435,8 @@ func (x *testExtension) tolerantNext() {
 func (x *testExtension) invoke(event testEvent, number int) {
 	deadline := time.UnixMilli(event.DeadlineMs)
 	switch {
+	case x.name == "telling":
+		fmt.Println("event INVOKE")
 	case x.name == "crashing" && number == 2:
 		os.Exit(3)
 	case x.name == "leaving" && number == 2:

@@ -37,11 +37,11 @@ const (
 )
 
 const (
-	phaseInit   = "init"
-	phaseInvoke = "invoke"
+	phaseInit      = "init"
+	phaseInvoke    = "invoke"
+	phaseSnapStart = "snap-start"
 
-	initTypeOnDemand = "on-demand"
-	traceHeaderType  = "X-Amzn-Trace-Id"
+	traceHeaderType = "X-Amzn-Trace-Id"
 )
 
 // timeFormat is that of the Telemetry API: UTC with milliseconds.
@@ -88,6 +88,19 @@ type initEndRecord struct {
 	Metrics            *durationMetrics `json:"metrics,omitempty"`
 }
 
+type restoreStartRecord struct {
+	FunctionName      string `json:"functionName"`
+	FunctionVersion   string `json:"functionVersion"`
+	InstanceID        string `json:"instanceId"`
+	InstanceMaxMemory uint64 `json:"instanceMaxMemory"` // bytes
+}
+
+type restoreEndRecord struct {
+	Status    string           `json:"status"`
+	ErrorType string           `json:"errorType,omitempty"`
+	Metrics   *durationMetrics `json:"metrics,omitempty"`
+}
+
 type durationMetrics struct {
 	DurationMs    float64 `json:"durationMs"`
 	ProducedBytes *int    `json:"producedBytes,omitempty"`
@@ -97,6 +110,7 @@ type startRecord struct {
 	RequestID   string        `json:"requestId"`
 	FunctionARN string        `json:"functionArn"`
 	Version     string        `json:"version"`
+	TenantID    string        `json:"tenantId,omitempty"`
 	Tracing     tracingRecord `json:"tracing"`
 }
 
@@ -106,16 +120,19 @@ type runtimeDoneRecord struct {
 	ErrorType string          `json:"errorType,omitempty"`
 	Metrics   durationMetrics `json:"metrics"`
 	Spans     []spanRecord    `json:"spans,omitempty"`
+	TenantID  string          `json:"tenantId,omitempty"`
 	Tracing   tracingRecord   `json:"tracing"`
 }
 
 type reportRecord struct {
-	RequestID string        `json:"requestId"`
-	Status    string        `json:"status"`
-	ErrorType string        `json:"errorType,omitempty"`
-	Metrics   reportMetrics `json:"metrics"`
-	Spans     []spanRecord  `json:"spans,omitempty"`
-	Tracing   tracingRecord `json:"tracing"`
+	RequestID string `json:"requestId"`
+	Status    string `json:"status"`
+	ErrorType string `json:"errorType,omitempty"`
+	// Metrics are reportMetrics, and durationMetrics on Managed Instances.
+	Metrics  any           `json:"metrics"`
+	Spans    []spanRecord  `json:"spans,omitempty"`
+	TenantID string        `json:"tenantId,omitempty"`
+	Tracing  tracingRecord `json:"tracing"`
 }
 
 type reportMetrics struct {
@@ -124,6 +141,9 @@ type reportMetrics struct {
 	MemorySizeMB     int      `json:"memorySizeMB"`
 	MaxMemoryUsedMB  int      `json:"maxMemoryUsedMB"`
 	InitDurationMs   *float64 `json:"initDurationMs,omitempty"`
+
+	RestoreDurationMs       *float64 `json:"restoreDurationMs,omitempty"`
+	BilledRestoreDurationMs *int64   `json:"billedRestoreDurationMs,omitempty"`
 }
 
 type extensionRecord struct {

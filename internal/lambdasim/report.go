@@ -13,6 +13,10 @@ import (
 // Report is everything that happened so far. Durations are in nanoseconds in JSON.
 type Report struct {
 	FunctionName string `json:"functionName"`
+	// InitializationType is AWS_LAMBDA_INITIALIZATION_TYPE of the processes.
+	InitializationType string `json:"initializationType"`
+	// Concurrency is how many invocations it takes at once.
+	Concurrency int `json:"concurrency"`
 	// FreezeMode is how processes were frozen: cgroup-v2, cgroup-v1, signal or none; empty before Init.
 	FreezeMode string `json:"freezeMode"`
 	// Freezes is how often they were, and Frozen for how long in all.
@@ -22,12 +26,16 @@ type Report struct {
 	FreezeErrors []string `json:"freezeErrors,omitempty"`
 	// Inits are the starts of processes: the Init phase, and one more for each suppressed init.
 	Inits []InitReport `json:"inits"`
+	// Restores are those of ModeSnapStart: one at most, because there is one environment.
+	Restores []RestoreReport `json:"restores,omitempty"`
 	// Invocations are in the order of their numbers.
 	Invocations []Invocation `json:"invocations"`
 	// Shutdowns are the ends of processes: resets, and the end of the environment.
 	Shutdowns []ShutdownReport `json:"shutdowns"`
 	// Telemetry has an entry for each subscription.
 	Telemetry []TelemetryReport `json:"telemetry"`
+	// MetadataRequests is how often the metadata endpoint told the availability zone.
+	MetadataRequests int `json:"metadataRequests"`
 	// Violations are in the order they were noticed.
 	Violations []Violation `json:"violations"`
 }
@@ -46,6 +54,19 @@ type InitReport struct {
 	// Runtime is how long the function's process took from its start to its first next, 0 if it did not get there.
 	Runtime    time.Duration   `json:"runtimeNs"`
 	Extensions []ExtensionInit `json:"extensions"`
+}
+
+// RestoreReport describes how a snapshot came back to life.
+type RestoreReport struct {
+	// InstanceID is the environment's name from then on.
+	InstanceID string        `json:"instanceId"`
+	Start      time.Time     `json:"start"`
+	Duration   time.Duration `json:"durationNs"`
+	// Billed is what Lambda would charge for: the time the runtime took after it had been told.
+	Billed    time.Duration `json:"billedNs"`
+	Status    string        `json:"status"`
+	ErrorType string        `json:"errorType,omitempty"`
+	Message   string        `json:"message,omitempty"`
 }
 
 // ExtensionInit describes the start of one extension.
@@ -68,8 +89,10 @@ type Invocation struct {
 	// Number counts the invocations, from 1.
 	Number int       `json:"number"`
 	Start  time.Time `json:"start"`
-	// Cold says that the invocation was the first of its processes.
+	// Cold says that the invocation was the first of its processes, whether its caller waited for them or not.
 	Cold bool `json:"cold"`
+	// Restored says that the processes were restored from a snapshot for it.
+	Restored bool `json:"restored,omitempty"`
 	// Payload and Response are what the caller sent and got.
 	Payload  []byte `json:"-"`
 	Response []byte `json:"-"`
@@ -80,7 +103,7 @@ type Invocation struct {
 	ErrorType string `json:"errorType,omitempty"`
 	// Message says what went wrong.
 	Message string `json:"message,omitempty"`
-	// FunctionDuration is the time from the invocation to its response, without a suppressed init.
+	// FunctionDuration is the time from the invocation to its response, without a suppressed init or a restore.
 	FunctionDuration time.Duration `json:"functionNs"`
 
 	// Settled says that the phase is over. What follows is known only then.
@@ -89,13 +112,14 @@ type Invocation struct {
 	PlatformStatus string `json:"platformStatus,omitempty"`
 	// Duration is that of the whole phase, suppressed init and extensions included.
 	Duration time.Duration `json:"durationNs"`
-	// Billed is the duration Lambda would charge for.
+	// Billed is the duration Lambda would charge for, 0 on Managed Instances.
 	Billed time.Duration `json:"billedNs"`
 	// Held is the time from the runtime's next to the last extension's.
 	Held time.Duration `json:"heldNs"`
 	// Holds is the same for each extension.
 	Holds map[string]time.Duration `json:"holdsNs,omitempty"`
-	// MaxMemoryMB is the largest memory use of all processes together up to then, 0 if unknown.
+	// MaxMemoryMB is the largest memory use of all processes together up to then, 0 if unknown, as it is on Managed
+	// Instances.
 	MaxMemoryMB int `json:"maxMemoryMB"`
 }
 
@@ -149,6 +173,8 @@ type TelemetryReport struct {
 	Types      []telemetryapi.Stream `json:"types"`
 	// Batches is the number of deliveries that were accepted.
 	Batches int `json:"batches"`
+	// Redelivered is how many of them came twice, which TelemetryFaults ask for.
+	Redelivered int `json:"redelivered,omitempty"`
 	// Events counts by event type.
 	Events map[telemetryapi.EventType]Counts `json:"events"`
 	// Function are the texts of the delivered `function` records, in order.
@@ -163,7 +189,7 @@ type Counts struct {
 	Delivered int `json:"delivered"`
 	// Retried counts the times events were sent again.
 	Retried int `json:"retried"`
-	// Dropped were given up, or never taken because the buffer was full.
+	// Dropped were given up, or never taken because the buffer was full or TelemetryFaults ask for it.
 	Dropped int `json:"dropped"`
 	// Pending are still buffered, or were when the subscriber ended.
 	Pending int `json:"pending"`

@@ -61,6 +61,9 @@ func (e *Environment) handleRuntimeNext(w http.ResponseWriter, r *http.Request) 
 		h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(inv.deadline.UnixMilli(), 10))
 		h.Set("Lambda-Runtime-Invoked-Function-Arn", e.opts.functionARN())
 		h.Set("Lambda-Runtime-Trace-Id", inv.tracing.Value)
+		if e.opts.TenantID != "" {
+			h.Set("Lambda-Runtime-Aws-Tenant-Id", e.opts.TenantID)
+		}
 		writeBody(w, http.StatusOK, inv.Payload)
 	case <-gen.ended:
 		hangUp()
@@ -76,11 +79,12 @@ func (e *Environment) runtimeNext(r *http.Request) (*generation, <-chan *invocat
 		return nil, nil, invalidTransition(stateExited, stateReady)
 	}
 	rt := &gen.runtime
+	// A client that has given up its request may ask again.
+	rt.forget()
 	switch rt.state {
-	case stateStarted, stateResponseSent:
+	case stateStarted, stateResponseSent, stateRestoring:
 	case stateReady:
-		// A client that has given up its request may ask again.
-		if rt.waiting.Err() == nil {
+		if len(rt.workers) >= e.opts.Concurrency {
 			return nil, nil, invalidTransition(rt.state, stateReady)
 		}
 	default:
@@ -94,9 +98,8 @@ func (e *Environment) runtimeNext(r *http.Request) (*generation, <-chan *invocat
 		rt.lastNext = now
 	}
 	rt.state = stateReady
-	rt.waiting = r.Context()
 	waiter := make(chan *invocation, 1)
-	rt.waiter = waiter
+	rt.workers = append(rt.workers, worker{answer: waiter, waiting: r.Context()})
 	gen.registrationClosed = true
 	e.notify()
 	return gen, waiter, nil
@@ -111,15 +114,22 @@ func (e *Environment) beginAnswer(r *http.Request) (*generation, *invocation, *a
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	gen := e.gen
-	if gen == nil || gen.current == nil || gen.current.RequestID != r.PathValue("id") {
+	var inv *invocation
+	if gen != nil {
+		inv = gen.running[r.PathValue("id")]
+	}
+	if inv == nil {
 		return nil, nil, &apiError{http.StatusBadRequest, "InvalidRequestID", "Invalid request ID"}
 	}
-	inv := gen.current
 	if id := r.Header.Get("Lambda-Runtime-Invocation-Id"); id != "" && id != inv.id {
 		return nil, nil, &apiError{http.StatusBadRequest, "InvalidInvocationId", "Invalid invocation ID"}
 	}
-	if gen.runtime.state != stateRunning || inv.responding {
+	if !e.mayAnswer(gen, inv) || inv.responding {
 		return nil, nil, invalidTransition(gen.runtime.state, stateResponseSent)
+	}
+	if n := e.opts.OutOfMemory; n > 0 && inv.Number == n {
+		e.runOutOfMemory(gen, inv)
+		hangUp()
 	}
 	inv.responding = true
 	return gen, inv, nil
@@ -130,11 +140,34 @@ func (e *Environment) endAnswer(gen *generation, inv *invocation, answer func())
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	inv.responding = false
-	if gen.runtime.state != stateRunning || gen.current != inv {
+	if !e.mayAnswer(gen, inv) || gen.running[inv.RequestID] != inv {
 		return
 	}
-	gen.runtime.state = stateResponseSent
-	answer()
+	if e.managed() {
+		e.endManagedAnswer(gen, inv, answer)
+	} else {
+		gen.runtime.state = stateResponseSent
+		answer()
+	}
+	e.notify()
+}
+
+// mayAnswer says whether the runtime has the invocation. The lock must be held.
+func (e *Environment) mayAnswer(gen *generation, inv *invocation) bool {
+	if e.managed() {
+		return !inv.answered || inv.Status == StatusTimeout
+	}
+	return gen.runtime.state == stateRunning
+}
+
+// runOutOfMemory kills the function as the kernel does, when it has done its work and is about to answer. The lock must
+// be held, so that the end of the process is not noticed before its reason.
+func (e *Environment) runOutOfMemory(gen *generation, inv *invocation) {
+	if gen.runtime.proc != nil {
+		killFamily([]int{gen.runtime.proc.pid})
+	}
+	inv.outOfMemory = true
+	gen.fail(errorOutOfMemory, "Runtime exited with error: signal: killed")
 	e.notify()
 }
 
@@ -278,11 +311,6 @@ func (e *Environment) runtimeInitError(errorType, message string) *apiError {
 	gen.fail(errorType, message)
 	e.notify()
 	return nil
-}
-
-// handleRestore answers for SnapStart, which is not simulated.
-func (e *Environment) handleRestore(w http.ResponseWriter, _ *http.Request) {
-	(&apiError{http.StatusNotFound, "InvalidStateTransition", "SnapStart is not enabled for this function"}).write(w)
 }
 
 // errorMessage is the errorMessage of a runtime's error, or all of it.

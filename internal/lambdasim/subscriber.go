@@ -39,6 +39,18 @@ type item struct {
 	lostRecords, lostBytes int
 }
 
+// isLine says that the event is not the platform's.
+func (it item) isLine() bool {
+	return it.eventType == telemetryapi.EventFunction || it.eventType == telemetryapi.EventExtensionLog
+}
+
+func sizeOf(items []item) (size int) {
+	for _, it := range items {
+		size += len(it.body)
+	}
+	return size
+}
+
 // subscriber buffers events for one extension and delivers them. Its timers stand still while the environment is
 // frozen, and nothing is sent then.
 type subscriber struct {
@@ -50,13 +62,21 @@ type subscriber struct {
 	refused   func(err error)
 	badStatus func(status int)
 	dropped   func(records, bytes int) (item, bool)
+	// progress tells that events have been delivered or given up.
+	progress func()
+	faults   TelemetryFaults
+	// drop and redeliver are asked in the order of lines and of deliveries.
+	drop, redeliver chance
 
 	mu          sync.Mutex
 	queue       []item
 	queued      int // bytes
+	held        []item
+	holding     bool // what comes now is for the next invocation
 	wake        chan struct{}
 	counts      map[telemetryapi.EventType]*Counts
 	batches     int
+	redelivered int
 	function    []string
 	lostRecords int // dropped and not yet told
 	lostBytes   int
@@ -71,6 +91,7 @@ func newSubscriber(extension string, sub subscription, g *gate, post poster) *su
 		refused:   func(error) {},
 		badStatus: func(int) {},
 		dropped:   func(int, int) (item, bool) { return item{}, false },
+		progress:  func() {},
 		wake:      make(chan struct{}, 1),
 		counts:    map[telemetryapi.EventType]*Counts{},
 	}
@@ -89,19 +110,52 @@ func (s *subscriber) count(eventType telemetryapi.EventType) *Counts {
 	return c
 }
 
+// misbehave sets what goes wrong. It must be called before the first event.
+func (s *subscriber) misbehave(faults TelemetryFaults, generation int) {
+	s.faults = faults
+	// Two sources for each generation of processes, so that lines and deliveries do not depend on each other.
+	which := 2 * uint64(generation) //nolint:gosec // It counts from 1.
+	s.drop = newChance(faults.Drop, faults.Seed, which)
+	s.redeliver = newChance(faults.Redeliver, faults.Seed, which+1)
+}
+
 // push takes an event, or drops it if too much is waiting.
 func (s *subscriber) push(it item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.count(it.eventType)
 	c.Generated++
-	if len(s.queue) >= queueFactor*s.sub.maxItems || s.queued+len(it.body) > queueFactor*s.sub.maxBytes {
+	full := len(s.queue)+len(s.held) >= queueFactor*s.sub.maxItems ||
+		s.queued+sizeOf(s.held)+len(it.body) > queueFactor*s.sub.maxBytes
+	if full || (it.isLine() && s.drop.hits()) {
 		c.Dropped++
 		s.lostRecords++
 		s.lostBytes += len(it.body)
 		return
 	}
+	if s.holding {
+		s.held = append(s.held, it)
+		return
+	}
 	s.append(it)
+}
+
+// release lets go what has been held back, and says whether what comes next is held.
+func (s *subscriber) release(holding bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, it := range s.held {
+		s.append(it)
+	}
+	s.held, s.holding = nil, holding
+}
+
+// settled reports whether nothing of a type is under way.
+func (s *subscriber) settled(eventType telemetryapi.EventType) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.counts[eventType]
+	return c == nil || c.Generated == c.Delivered+c.Dropped
 }
 
 func (s *subscriber) append(it item) {
@@ -200,7 +254,8 @@ func (s *subscriber) deliver(ctx context.Context, batch []item) bool {
 		switch {
 		case err == nil && status >= 200 && status < 300:
 			s.accept(batch)
-			return true
+			s.progress()
+			return s.deliverAgain(ctx, body)
 		case ctx.Err() != nil:
 			s.putBack(batch)
 			return false
@@ -217,6 +272,29 @@ func (s *subscriber) deliver(ctx context.Context, batch []item) bool {
 		}
 		backoff = min(2*backoff, deliveryMaxBackoff)
 	}
+	s.giveUp(batch)
+	s.progress()
+	return true
+}
+
+// deliverAgain makes an accepted delivery a second time, if that is asked for. What is answered to it does not matter.
+// It returns false when ctx ends.
+func (s *subscriber) deliverAgain(ctx context.Context, body []byte) bool {
+	if !s.redeliver.hits() {
+		return true
+	}
+	if s.gate.wait(ctx) != nil {
+		return false
+	}
+	_, _ = s.attempt(ctx, body)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.redelivered++
+	return ctx.Err() == nil
+}
+
+// giveUp drops a batch for good.
+func (s *subscriber) giveUp(batch []item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, it := range batch {
@@ -230,7 +308,6 @@ func (s *subscriber) deliver(ctx context.Context, batch []item) bool {
 		s.lostRecords++
 		s.lostBytes += len(it.body)
 	}
-	return true
 }
 
 // attempt is one POST, bounded in running time.
@@ -283,9 +360,9 @@ func (s *subscriber) report(generation int) TelemetryReport {
 		Generation: generation,
 		Extension:  s.extension,
 		Types:      slices.Clone(s.sub.types),
-		Batches:    s.batches,
-		Events:     map[telemetryapi.EventType]Counts{},
-		Function:   append([]string{}, s.function...),
+		Batches:    s.batches, Redelivered: s.redelivered,
+		Events:   map[telemetryapi.EventType]Counts{},
+		Function: append([]string{}, s.function...),
 	}
 	for eventType, c := range s.counts {
 		counts := *c

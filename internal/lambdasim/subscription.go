@@ -36,7 +36,10 @@ const (
 // schemaWithoutObjects is the schema version in which the record of a log line is always a string.
 const schemaWithoutObjects = "2022-07-01"
 
-var schemaVersions = []string{schemaWithoutObjects, "2022-12-13", "2025-01-29"}
+// schemaManaged is the only schema version of Managed Instances.
+const schemaManaged = "2025-01-29"
+
+var schemaVersions = []string{schemaWithoutObjects, "2022-12-13", schemaManaged}
 
 // subscription is a validated subscription.
 type subscription struct {

@@ -69,9 +69,18 @@ func (e *Environment) subscribe(r *http.Request, body []byte) *apiError {
 	if err != nil {
 		return &apiError{http.StatusBadRequest, "ValidationError", err.Error()}
 	}
+	if e.managed() && sub.schemaVersion != schemaManaged {
+		return &apiError{http.StatusBadRequest, "ValidationError", "schemaVersion should be " + schemaManaged}
+	}
 	s := newSubscriber(x.name, sub, e.gate, func(ctx context.Context, batch []byte) (int, error) {
 		return e.post(ctx, sub.url, batch)
 	})
+	s.misbehave(e.opts.TelemetryFaults, gen.number)
+	s.progress = func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.notify()
+	}
 	s.refused = func(err error) {
 		if detail, ok := e.deliveryProblem(gen, x, fmt.Sprintf("did not take a delivery: %s", err)); ok {
 			e.violations.add(ViolationListenerRefused, x.name, detail.invocation, detail.text)
@@ -100,6 +109,10 @@ func (e *Environment) deliveryProblem(gen *generation, x *extension, text string
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if gen.stopping || gen.failure != nil || (!x.internal && !x.running()) || x.deliveryFailed {
+		return problem{}, false
+	}
+	// Its process may have ended and not been reaped, which takes its time on a busy machine.
+	if !x.internal && len(family([]int{x.proc.pid})) == 0 {
 		return problem{}, false
 	}
 	x.deliveryFailed = true

@@ -27,6 +27,8 @@ const (
 	ViolationNeverRegistered ViolationKind = "never-registered"
 	// ViolationWrongName is a registration, before the function's runtime started, under a name that no file has.
 	ViolationWrongName ViolationKind = "wrong-name"
+	// ViolationInvokeRegistered is a registration for INVOKE on Managed Instances, which fails Init.
+	ViolationInvokeRegistered ViolationKind = "invoke-registered"
 	// ViolationSecondRegister is an extension that registered twice.
 	ViolationSecondRegister ViolationKind = "second-register"
 	// ViolationLateFirstNext is an extension whose first next came after FirstNextLimit, or not within Init.
