@@ -60,6 +60,9 @@ type lambdaExtension struct {
 	// rootSpans says that the function's own span ends the wait for an invocation, as platform.runtimeDone does.
 	rootSpans atomic.Bool
 
+	functionSpans *FunctionSpans
+	invokeHooks   invokeHooks
+
 	// stopTicking ends the deliveries of an invocation that is over, or those alongside the invocations of a Managed
 	// Instance. It belongs to the loop.
 	stopTicking context.CancelFunc
@@ -70,6 +73,8 @@ type lambdaExtension struct {
 	schedule     Schedule
 	silent       bool
 	deadline     time.Time
+	// resumes says that the environment goes on with another process.
+	resumes bool
 }
 
 var (
@@ -85,7 +90,8 @@ func newExtension(logger *zap.Logger, cfg *Config, set settings) *lambdaExtensio
 	}
 	return &lambdaExtension{flush: flushConfig, logger: logger, stopTicking: func() {},
 		disk: disk{cfg: cfg.Spool, logger: logger}, settings: set, invocations: newInvocations(), heap: newHeap(),
-		health: health.NewRegistry(time.Now())}
+		functionSpans: newFunctionSpans(os.Getenv(envInitializationType) == extensionsapi.ManagedInstances),
+		health:        health.NewRegistry(time.Now())}
 }
 
 // Start registers the extension, or waits for whoever does. Trouble with Lambda never fails it: the pipelines run
@@ -192,6 +198,13 @@ func (e *lambdaExtension) Schedule() Schedule {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.schedule
+}
+
+// Resumes implements Lifecycle.
+func (e *lambdaExtension) Resumes() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.resumes
 }
 
 // ShutdownDeadline implements Lifecycle.

@@ -36,6 +36,13 @@ type Lifecycle interface {
 	// it has: the end of an invocation may be seen in them, upon which everything that was taken is delivered.
 	ObserveTraces(td ptrace.Traces) (taken func())
 
+	// FunctionSpans is what is known of the spans that the function itself makes, once somebody has called Use on it.
+	FunctionSpans() *FunctionSpans
+
+	// OnInvoke has begin called when Lambda says that an invocation begins, until leave is called. It is called before
+	// anything else is done about the invocation, and must return at once. There are no such calls on Managed Instances.
+	OnInvoke(begin func()) (leave func())
+
 	// Health is where a component counts what happens to it that users should know of, such as data it has to drop.
 	Health() *health.Registry
 
@@ -55,6 +62,10 @@ type Lifecycle interface {
 	// Schedule says when data leaves. It changes from ScheduleFlush to ScheduleContinuous when there turns out to be no
 	// Telemetry API, and back if its events come after all.
 	Schedule() Schedule
+
+	// Resumes reports whether another process will follow in the environment when this one ends: it is being reset, because
+	// the function timed out or failed. It is false before the end.
+	Resumes() bool
 
 	// ShutdownDeadline is when the components must be done once the environment is ending; before that it is the zero
 	// time. When it is set, there is no later opportunity to deliver.

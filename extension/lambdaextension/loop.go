@@ -215,6 +215,7 @@ func (e *lambdaExtension) countGuard(c contract.Counters) {
 
 // invoke returns when the environment may be frozen as far as we are concerned.
 func (e *lambdaExtension) invoke(ctx context.Context, event extensionsapi.Event) {
+	e.invokeHooks.call()
 	e.invocations.begin(event.RequestID)
 	defer e.invocations.end(event.RequestID)
 	e.heap.trim(e.running, e.wg.Go)
@@ -318,6 +319,7 @@ func (e *lambdaExtension) shutdown(ctx context.Context, event extensionsapi.Even
 	left := deadline.Sub(now)
 	e.mu.Lock()
 	e.deadline = now.Add(left * 4 / 5)
+	e.resumes = resets(event.Reason())
 	e.mu.Unlock()
 	e.logger.Debug("The environment ends", zap.String("reason", event.Reason()), zap.Duration("time_left", left))
 

@@ -3,11 +3,17 @@
 
 package lambdaextension
 
-import "go.opentelemetry.io/collector/pdata/ptrace"
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
 
-// attrInvocationID is of OpenTelemetry's semantic conventions: the SDKs' Lambda instrumentations set it on the span of the
-// invocation.
-const attrInvocationID = "faas.invocation_id"
+// The SDKs' Lambda instrumentations set this on the span of the invocation. The first is the name in OpenTelemetry's
+// semantic conventions, the second is what they called it before.
+const (
+	attrInvocationID = "faas.invocation_id"
+	attrExecution    = "faas.execution"
+)
 
 // What the end of an invocation is known by.
 const (
@@ -45,10 +51,14 @@ func (e *lambdaExtension) awaitsRootSpan() bool {
 
 // ObserveTraces implements Lifecycle.
 func (e *lambdaExtension) ObserveTraces(td ptrace.Traces) (taken func()) {
-	if !e.rootSpans.Load() {
-		return func() {}
+	awaited := e.rootSpans.Load()
+	if !awaited && !e.functionSpans.used.Load() {
+		return nothing
 	}
-	ended := endedInvocations(td)
+	ended := e.observeTraces(td)
+	if !awaited || len(ended) == 0 {
+		return nothing
+	}
 	return func() {
 		for _, id := range ended {
 			e.invocations.root(id)
@@ -56,19 +66,56 @@ func (e *lambdaExtension) ObserveTraces(td ptrace.Traces) (taken func()) {
 	}
 }
 
-// endedInvocations returns the invocations whose own span is there, which the function sends when it has ended.
-func endedInvocations(td ptrace.Traces) (ids []string) {
-	for _, rs := range td.ResourceSpans().All() {
-		for _, ss := range rs.ScopeSpans().All() {
-			for _, span := range ss.Spans().All() {
-				if span.Kind() != ptrace.SpanKindServer {
-					continue
-				}
-				if id, ok := span.Attributes().Get(attrInvocationID); ok {
-					ids = append(ids, id.Str())
-				}
+func nothing() {}
+
+// observeTraces returns the invocations whose own span is there, which the function sends when it has ended, and takes
+// notice of the function's spans if somebody wants to know of them. What the collector itself made of Lambda's events is
+// left out.
+func (e *lambdaExtension) observeTraces(td ptrace.Traces) (ended []string) {
+	f := e.functionSpans
+	used := f.used.Load()
+	if used {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+	}
+	for i := range td.ResourceSpans().Len() {
+		scopes := td.ResourceSpans().At(i).ScopeSpans()
+		for j := range scopes.Len() {
+			scope := scopes.At(j)
+			switch {
+			case !used:
+				ended = endedInvocations(scope.Spans(), ended)
+			case f.scope == "" || scope.Scope().Name() != f.scope:
+				ended = f.observe(scope.Spans(), ended)
 			}
 		}
 	}
-	return ids
+	return ended
+}
+
+// endedInvocations adds the ids of the invocations whose own span is among spans to ended.
+func endedInvocations(spans ptrace.SpanSlice, ended []string) []string {
+	for i := range spans.Len() {
+		if id := invocationID(spans.At(i)); id != "" {
+			ended = append(ended, id)
+		}
+	}
+	return ended
+}
+
+// invocationID returns the request id of the invocation that the span stands for, and nothing for other spans.
+func invocationID(span ptrace.Span) string {
+	if span.Kind() != ptrace.SpanKindServer {
+		return ""
+	}
+	id, ok := span.Attributes().Get(attrInvocationID)
+	if !ok {
+		if id, ok = span.Attributes().Get(attrExecution); !ok {
+			return ""
+		}
+	}
+	if id.Type() != pcommon.ValueTypeStr {
+		return ""
+	}
+	return id.Str()
 }

@@ -112,7 +112,8 @@ func (e *lambdaExtension) subscribe(ctx context.Context, runtimeAPI, extensionID
 		return nil
 	}
 	settings := telemetryapi.ListenerSettings{Port: port, Handle: e.handle, Logger: e.logger,
-		Lost: func(loss telemetryapi.Loss, items int) { e.lose(string(loss), items) }}
+		Lost:        func(loss telemetryapi.Loss, items int) { e.lose(string(loss), items) },
+		Redelivered: func(events int) { e.health.Add(health.RedeliveredEvents, int64(events)) }}
 	if e.settings.listen != nil {
 		var err error
 		if settings.Listener, err = e.settings.listen(); err != nil {
@@ -176,6 +177,10 @@ func (e *lambdaExtension) handle(ctx context.Context, events []telemetryapi.Even
 				e.invocations.initialize()
 			case telemetryapi.EventLogsDropped:
 				e.lose(droppedByLambda, droppedRecords(event))
+			default:
+				if !event.Type.Known() {
+					e.health.Add(health.UnknownEvents, 1)
+				}
 			}
 		}
 	}()

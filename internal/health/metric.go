@@ -19,13 +19,17 @@ const (
 // DroppedItems has the attributes AttrSignal and AttrReason. It is reported at once.
 const DroppedItems Metric = "otelcol_lambda.dropped_items"
 
-// What is of interest in the long run. All but the durations have the attribute AttrSignal.
+// What is of interest in the long run. All but the durations and the events have the attribute AttrSignal.
 const (
 	SentItems      Metric = "otelcol_lambda.sent_items"
 	SentRequests   Metric = "otelcol_lambda.sent_requests"
 	FailedRequests Metric = "otelcol_lambda.failed_requests"
 	FlushDuration  Metric = "otelcol_lambda.flush.duration"
 	HoldDuration   Metric = "otelcol_lambda.hold.duration"
+
+	// What Lambda delivered, without attributes.
+	RedeliveredEvents Metric = "otelcol_lambda.redelivered_events"
+	UnknownEvents     Metric = "otelcol_lambda.unknown_events"
 
 	QueueSize   Metric = "otelcol_lambda.queue.size"
 	QueueAge    Metric = "otelcol_lambda.queue.age"
@@ -41,15 +45,19 @@ const (
 	AttrComponent = "otelcol.component.id"
 )
 
-// SignalLogs is the value of AttrSignal for log records.
-const SignalLogs = "logs"
+// The values of AttrSignal.
+const (
+	SignalTraces  = "traces"
+	SignalMetrics = "metrics"
+	SignalLogs    = "logs"
+)
 
 // Metrics are all of them.
 func Metrics() []Metric {
 	return []Metric{
 		GuardDeaths, GuardKills, GuardRestarts, GuardOverruns, GuardSkipped, DroppedItems,
 		SentItems, SentRequests, FailedRequests, FlushDuration, HoldDuration,
-		QueueSize, QueueAge, BackendDown,
+		RedeliveredEvents, UnknownEvents, QueueSize, QueueAge, BackendDown,
 	}
 }
 
@@ -102,6 +110,10 @@ func (m Metric) meaning() (unit, description string) {
 		return "ms", "Time spent delivering"
 	case HoldDuration:
 		return "ms", "Time from knowing of the end of invocations until the environment was given back"
+	case RedeliveredEvents:
+		return "{event}", "Events that Lambda delivered once more, and that were left out"
+	case UnknownEvents:
+		return "{event}", "Events of types that this version does not know; they are log records all the same"
 	case QueueSize:
 		return "By", "Data that waits or is being sent"
 	case QueueAge:

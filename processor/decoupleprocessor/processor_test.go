@@ -38,6 +38,8 @@ import (
 
 var errUnavailable = errors.New("503")
 
+var _ lambdaextension.Lifecycle = (*fakeLifecycle)(nil)
+
 // fakeLifecycle is the lambda extension as the processor sees it.
 type fakeLifecycle struct {
 	component.Component
@@ -78,6 +80,12 @@ func (f *fakeLifecycle) ObserveTraces(td ptrace.Traces) func() {
 		f.observed += spans
 	}
 }
+
+func (*fakeLifecycle) OnInvoke(func()) func() { return func() {} }
+
+func (*fakeLifecycle) Resumes() bool { return false }
+
+func (*fakeLifecycle) FunctionSpans() *lambdaextension.FunctionSpans { return nil }
 
 func (*fakeLifecycle) ReserveSpool(string) func() { return func() {} }
 
