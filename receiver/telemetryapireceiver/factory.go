@@ -41,9 +41,14 @@ func (f *factory) createLogs(
 }
 
 func (f *factory) createTraces(
-	_ context.Context, set receiver.Settings, cfg component.Config, _ consumer.Traces,
+	_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Traces,
 ) (receiver.Traces, error) {
-	return f.underivedSignal(set, cfg, "traces")
+	c, err := f.receiver(set, cfg)
+	if err != nil {
+		return nil, err
+	}
+	c.inner.nextTraces = next
+	return c, nil
 }
 
 func (f *factory) createMetrics(
@@ -54,18 +59,6 @@ func (f *factory) createMetrics(
 		return nil, err
 	}
 	c.inner.nextMetrics = next
-	return c, nil
-}
-
-// underivedSignal returns the receiver for a pipeline that it has nothing for.
-func (f *factory) underivedSignal(
-	set receiver.Settings, cfg component.Config, signal string,
-) (*sharedComponent[*telemetryReceiver], error) {
-	c, err := f.receiver(set, cfg)
-	if err != nil {
-		return nil, err
-	}
-	c.inner.underived = append(c.inner.underived, signal)
 	return c, nil
 }
 

@@ -10,15 +10,11 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 )
 
-var _ lambdaextension.Participant = (*telemetryReceiver)(nil)
-
-// Drain implements lambdaextension.Participant: what has happened to the layer since the last time joins the data that
-// is about to be delivered.
-func (r *telemetryReceiver) Drain(ctx context.Context) (moved bool) {
+// drainHealth passes on what has happened to the layer since the last time, and reports whether there was anything.
+func (r *telemetryReceiver) drainHealth(ctx context.Context) (moved bool) {
 	return r.health.Report(r.now(), !r.shutdownDeadline().IsZero(), func(counts []health.Count) error {
 		select {
 		case r.turn <- struct{}{}:
@@ -32,9 +28,6 @@ func (r *telemetryReceiver) Drain(ctx context.Context) (moved bool) {
 		return r.nextMetrics.ConsumeMetrics(ctx, r.mapper.health(counts, &r.state))
 	})
 }
-
-// Flush implements lambdaextension.Participant. Nothing is left to deliver after a Drain.
-func (*telemetryReceiver) Flush(context.Context) error { return nil }
 
 // health makes cumulative sums and gauges of counts, which come sorted by metric.
 func (m *logMapper) health(counts []health.Count, state *streamState) pmetric.Metrics {

@@ -4,6 +4,7 @@
 package telemetryapireceiver
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -45,12 +46,16 @@ func setJSONAt(dst pcommon.Value, raw []byte, depth int) {
 			setJSONAt(slice.AppendEmpty(), element, depth+1)
 		}
 	case rawjson.KindObject:
-		if depth == maxDepth || tooManyFields(raw) {
+		if depth == maxDepth {
 			setText(dst, raw)
 			return
 		}
-		m := dst.SetEmptyMap()
+		m, n := dst.SetEmptyMap(), 0
 		for key, value := range rawjson.Fields(raw) {
+			if n++; n > maxFields {
+				setText(dst, raw)
+				return
+			}
 			name, _ := rawjson.String(key)
 			setJSONAt(m.PutEmpty(name), value, depth+1)
 		}
@@ -77,20 +82,39 @@ func setText(dst pcommon.Value, raw []byte) {
 	dst.SetStr(strings.ToValidUTF8(string(raw), "\uFFFD"))
 }
 
-func tooManyFields(object []byte) bool {
-	n := 0
-	for range rawjson.Fields(object) {
-		if n++; n > maxFields {
-			return true
+// field is one of an object. The name has no quotes and escapes any more.
+type field struct{ name, value []byte }
+
+// text is the name as valid UTF-8.
+func (f field) text() string { return strings.ToValidUTF8(string(f.name), "\uFFFD") }
+
+// appendFields appends the fields of an object, in the order of the text and with duplicates. It is false when they are
+// too many; then the first maxFields are there.
+func appendFields(fields []field, object []byte) ([]field, bool) {
+	for key, value := range rawjson.Fields(object) {
+		if len(fields) == maxFields {
+			return fields, false
 		}
+		name := key[1 : len(key)-1]
+		if bytes.IndexByte(name, '\\') >= 0 {
+			text, _ := rawjson.String(key)
+			name = []byte(text)
+		}
+		fields = append(fields, field{name, value})
 	}
-	return false
+	return fields, true
 }
 
 // jsonObject returns text as JSON if it is an object.
 func jsonObject(text string) ([]byte, bool) {
-	text = strings.TrimSpace(text)
 	if !strings.HasPrefix(text, "{") || !strings.HasSuffix(text, "}") {
+		text = strings.TrimSpace(text)
+		if !strings.HasPrefix(text, "{") || !strings.HasSuffix(text, "}") {
+			return nil, false
+		}
+	}
+	// Much that looks like an object is none, and the second character often says so.
+	if inside := strings.TrimLeft(text[1:], " \t\r\n"); inside[0] != '"' && inside != "}" {
 		return nil, false
 	}
 	raw := []byte(text)

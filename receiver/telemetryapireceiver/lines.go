@@ -4,6 +4,7 @@
 package telemetryapireceiver
 
 import (
+	"bytes"
 	"encoding/hex"
 	"strings"
 	"time"
@@ -22,6 +23,9 @@ const (
 	// maxUnwrapping bounds how often a message is found to be a JSON object once more. Node's console.log of JSON text
 	// makes it one level in JSON format.
 	maxUnwrapping = 2
+
+	// usualFields is how many fields a line in JSON can have without an allocation for their list.
+	usualFields = 16
 )
 
 // fillLine makes a record of a line that the function or an extension wrote.
@@ -35,181 +39,194 @@ func fillLine(record plog.LogRecord, event telemetryapi.Event) {
 	default:
 		setJSON(record.Body(), event.Record)
 	}
+	if record.SeverityNumber() == plog.SeverityNumberUnspecified {
+		if _, failed := record.Attributes().Get(attrExceptionType); failed {
+			record.SetSeverityNumber(plog.SeverityNumberError)
+		}
+	}
 }
 
 // fillText takes a line of text apart: what the runtime put in front of it, and JSON that the function wrote itself.
 func fillText(record plog.LogRecord, text string) {
 	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
-	if header, ok := parseHeader(text); ok {
-		setSeverityText(record, header.level)
-		record.SetTimestamp(pcommon.NewTimestampFromTime(header.time))
-		putNonEmpty(record.Attributes(), attrFaasInvocation, header.requestID)
-		text = header.message
+	if h, ok := parseHeader(text); ok {
+		setSeverityText(record, h.level)
+		if !h.time.IsZero() {
+			setTime(record, h.time)
+		}
+		putNonEmpty(record.Attributes(), attrFaasInvocation, h.requestID)
+		putNonEmpty(record.Attributes(), "logger", h.logger)
+		text = h.message
 	}
-	if object, ok := jsonObject(text); ok {
+	object, ok := jsonObject(text)
+	if !ok {
+		object, ok = logfmtObject(text)
+	}
+	if ok {
 		fillObject(record, object, 1)
 		return
 	}
-	record.Body().SetStr(text)
+	fillMessageText(record, text, 1)
 }
 
-// header is what Lambda's runtimes write in front of a message in text format.
-type header struct {
-	level     string
-	time      time.Time
-	requestID string
-	message   string
-}
-
-// parseHeader reads the formats of the Node.js and Python runtimes:
-//
-//	2026-10-08T07:30:29.443Z<tab>request id<tab>LEVEL<tab>message
-//	[LEVEL]<tab>2026-10-08T07:30:29.443Z<tab>request id<tab>message
-//
-// It is strict: a line that merely resembles them is the function's own and stays whole.
-func parseHeader(text string) (header, bool) {
-	first, rest, ok := strings.Cut(text, "\t")
-	if !ok {
-		return header{}, false
-	}
-	second, rest, ok := strings.Cut(rest, "\t")
-	if !ok {
-		return header{}, false
-	}
-	third, message, ok := strings.Cut(rest, "\t")
-	if !ok {
-		return header{}, false
-	}
-	h := header{message: message}
-	var timeText, id string
-	if level, bracketed := strings.CutPrefix(first, "["); bracketed {
-		h.level, bracketed = strings.CutSuffix(level, "]")
-		if !bracketed {
-			return header{}, false
+// fillMessageText makes the body of a text, without the exception at its end.
+func fillMessageText(record plog.LogRecord, text string, nested int) {
+	if before, object, ok := cutErrorObject(text); ok && nested <= maxUnwrapping {
+		fillObject(record, object, nested+1)
+		if before != "" {
+			record.Body().SetStr(before + " " + record.Body().AsString())
 		}
-		timeText, id = padMilliseconds(second), third
-	} else {
-		timeText, id, h.level = first, second, third
+		return
 	}
-	var err error
-	if h.time, err = time.Parse(time.RFC3339, timeText); err != nil || strings.ContainsAny(id, " \n") ||
-		textSeverity(h.level) == plog.SeverityNumberUnspecified {
-		return header{}, false
-	}
-	// Node.js writes `undefined` outside of invocations, Python nothing.
-	if id != "undefined" {
-		h.requestID = id
-	}
-	return h, true
-}
-
-// padMilliseconds makes up for Python's runtime, which writes the milliseconds as a number without leading zeros: five
-// of them are `.5`.
-func padMilliseconds(text string) string {
-	dot := strings.LastIndexByte(text, '.')
-	if dot < 0 {
-		return text
-	}
-	digits := len(strings.TrimRight(text[dot+1:], "Z"))
-	if digits == 0 || digits > 2 {
-		return text
-	}
-	return text[:dot+1] + strings.Repeat("0", 3-digits) + text[dot+1:]
-}
-
-// message says where in a JSON object the message and the time are.
-type message struct {
-	// key is `message`, `msg`, or empty if the object has neither.
-	key   string
-	value []byte
-	// timeKey is the key whose value is the record's time, empty if there is none.
-	timeKey string
-	time    time.Time
-}
-
-func findMessage(object []byte) message {
-	var m message
-	for key, value := range rawjson.Fields(object) {
-		switch {
-		case rawjson.Is(key, "message"), rawjson.Is(key, "msg") && m.key != "message":
-			if rawjson.KindOf(value) != rawjson.KindNull {
-				m.key, m.value = string(key[1:len(key)-1]), value
-			}
-		case rawjson.Is(key, "timestamp"), rawjson.Is(key, "time") && m.timeKey != "timestamp":
-			if t, ok := parseTimestamp(value); ok {
-				m.timeKey, m.time = string(key[1:len(key)-1]), t
-			}
-		}
-	}
-	return m
+	record.Body().SetStr(cutStackTrace(record, text))
 }
 
 // fillObject makes a record of a JSON object. With a message in it, that is the body and the other keys are
-// attributes; without one, the whole object is the body. Level, time, request id and trace context go where
-// OpenTelemetry has a place for them. Objects come from Lambda's JSON format (nested is 0) or from text that the
-// function wrote, on its own or inside of Lambda's format.
+// attributes; without one, the whole object is the body, unless it is an error. Level, time, request id, trace context
+// and exception go where OpenTelemetry has a place for them. Objects come from Lambda's JSON format (nested is 0) or
+// from text that the function wrote, on its own or inside of Lambda's format.
 func fillObject(record plog.LogRecord, object []byte, nested int) {
-	m := findMessage(object)
-	if tooManyFields(object) {
-		m.key = ""
+	var space [usualFields]field
+	fields, complete := appendFields(space[:0], object)
+	r := rolesOf(fields)
+	if r.stamp.index >= 0 {
+		setTime(record, r.time)
 	}
-	if m.timeKey != "" {
-		record.SetTimestamp(pcommon.NewTimestampFromTime(m.time))
-	}
-	if m.key == "" {
-		setJSON(record.Body(), object)
+	if r.level.index >= 0 && !setSeverity(record, fields[r.level.index].value) {
+		r.level.index = -1
 	}
 	attributes := record.Attributes()
-	for key, value := range rawjson.Fields(object) {
-		name, _ := rawjson.String(key)
-		switch {
-		case name == m.timeKey && name != "", name == m.key && name != "":
-			continue
-		case takeField(record, name, value, nested), m.key == "":
-			continue
-		case name == attrType:
-			name = attrRecordType
-		}
-		setJSON(attributes.PutEmpty(name), value)
+	whole := !complete || r.message.index < 0 && !r.failed
+	if whole {
+		setJSON(record.Body(), object)
+	} else {
+		attributes.EnsureCapacity(attributes.Len() + len(fields))
 	}
-	if m.key != "" {
-		fillMessage(record, m.value, nested)
+	for i, f := range fields {
+		switch {
+		case i == r.message.index, i == r.stamp.index, i == r.level.index:
+		case takeField(record, f, nested), whole:
+		case takeException(attributes, f):
+		default:
+			putField(attributes, f)
+		}
+	}
+	switch {
+	case whole:
+	case r.message.index < 0:
+		record.Body().SetStr(exceptionText(attributes))
+	default:
+		fillMessage(record, fields[r.message.index].value, nested)
 	}
 }
 
-// fillMessage makes the body of a message, and takes it for an object of its own if that is what its text is.
-func fillMessage(record plog.LogRecord, value []byte, nested int) {
-	text, ok := rawjson.String(value)
-	if !ok {
-		setJSON(record.Body(), value)
-		return
+// roles says which fields of an object are its message, its time and its level.
+type roles struct {
+	message, stamp, level choice
+	time                  time.Time
+	// failed says that the object has the message of an error.
+	failed bool
+}
+
+// choice is the best of several fields that mean the same: the index is -1 if there is none, a lower rank is better.
+type choice struct{ index, rank int }
+
+func (c *choice) offer(index, rank int) bool {
+	if c.index >= 0 && rank > c.rank {
+		return false
 	}
-	if nested < maxUnwrapping {
-		if object, ok := jsonObject(text); ok {
-			fillObject(record, object, nested+1)
-			return
+	*c = choice{index, rank}
+	return true
+}
+
+func rolesOf(fields []field) roles {
+	r := roles{message: choice{index: -1}, stamp: choice{index: -1}, level: choice{index: -1}}
+	for i, f := range fields {
+		switch string(f.name) {
+		case "message":
+			r.offerMessage(i, f.value, 0)
+		case "msg":
+			r.offerMessage(i, f.value, 1)
+		case "timestamp":
+			r.offerTime(i, f.value, 0)
+		case "time":
+			r.offerTime(i, f.value, 1)
+		case "ts", "@timestamp":
+			r.offerTime(i, f.value, 2)
+		case "level":
+			r.level.offer(i, 0)
+		case "severity", "levelname", "log.level":
+			if text, ok := rawjson.String(f.value); ok && textSeverity(text) != plog.SeverityNumberUnspecified {
+				r.level.offer(i, 1)
+			}
+		case "errorMessage":
+			r.failed = r.failed || rawjson.KindOf(f.value) == rawjson.KindString
 		}
 	}
-	record.Body().SetStr(text)
+	return r
+}
+
+func (r *roles) offerMessage(index int, value []byte, rank int) {
+	if rawjson.KindOf(value) != rawjson.KindNull {
+		r.message.offer(index, rank)
+	}
+}
+
+func (r *roles) offerTime(index int, value []byte, rank int) {
+	if t, ok := parseTimestamp(value); ok && r.stamp.offer(index, rank) {
+		r.time = t
+	}
+}
+
+func putField(attributes pcommon.Map, f field) {
+	name := f.text()
+	if name == attrType {
+		name = attrRecordType
+	}
+	setJSON(attributes.PutEmpty(name), f.value)
+}
+
+// fillMessage makes the body of a message, and takes it for an object of its own if that is what its text is, or if it
+// is an error: that is how Node.js logs one in JSON format.
+func fillMessage(record plog.LogRecord, value []byte, nested int) {
+	text, ok := rawjson.String(value)
+	switch {
+	case !ok && nested < maxUnwrapping && isErrorObject(value):
+		fillObject(record, value, nested+1)
+	case !ok:
+		setJSON(record.Body(), value)
+	default:
+		if nested < maxUnwrapping {
+			if object, ok := jsonObject(text); ok {
+				fillObject(record, object, nested+1)
+				return
+			}
+		}
+		fillMessageText(record, text, nested)
+	}
 }
 
 // takeField puts a field where OpenTelemetry has a place for it. It is false when the field is to be kept as it is.
-func takeField(record plog.LogRecord, name string, value []byte, nested int) bool {
-	switch name {
-	case "level":
-		return setSeverity(record, value)
+func takeField(record plog.LogRecord, f field, nested int) bool {
+	switch string(f.name) {
 	case "requestId", "AWSRequestId":
-		return takeRequestID(record, value, nested)
+		return takeRequestID(record, f.value, nested)
+	case "tenantId":
+		// Elsewhere it could be anybody's tenant.
+		return nested == 0 && takeText(record, attrTenantID, f.value)
+	case "executionArn":
+		// Step Functions have such ARNs too.
+		return bytes.Contains(f.value, []byte(":lambda:")) && takeText(record, attrExecutionARN, f.value)
 	case "trace_id", "traceId":
 		var id pcommon.TraceID
-		if !decodeID(id[:], value) {
+		if !decodeID(id[:], f.value) {
 			return false
 		}
 		record.SetTraceID(id)
 		return true
 	case "span_id", "spanId":
 		var id pcommon.SpanID
-		if !decodeID(id[:], value) {
+		if !decodeID(id[:], f.value) {
 			return false
 		}
 		record.SetSpanID(id)
@@ -219,12 +236,22 @@ func takeField(record plog.LogRecord, name string, value []byte, nested int) boo
 	}
 }
 
+func takeText(record plog.LogRecord, attribute string, value []byte) bool {
+	text, ok := rawjson.String(value)
+	putNonEmpty(record.Attributes(), attribute, text)
+	return ok
+}
+
 // takeRequestID takes the id of the invocation. What the function wrote itself under that name may be the id of any
 // request: it counts only if it has the form of Lambda's ids, and Lambda has not given another one.
 func takeRequestID(record plog.LogRecord, value []byte, nested int) bool {
 	id, ok := rawjson.String(value)
-	if !ok || id == "" || (nested > 0 && !isUUID(id)) {
+	if !ok || (nested > 0 && !isUUID(id)) {
 		return false
+	}
+	if id == "" {
+		// Python's runtime has none during Init.
+		return true
 	}
 	if known, ok := record.Attributes().Get(attrFaasInvocation); ok {
 		return known.AsString() == id

@@ -26,6 +26,8 @@ type logMapper struct {
 	streams []telemetryapi.Stream
 	// logReport makes records of `platform.report`.
 	logReport bool
+	// filter takes out what is not wanted of these.
+	filter logFilter
 	// concurrent means that invocations overlap, as on Managed Instances: a line that does not say which invocation
 	// it belongs to could be any one's then.
 	concurrent bool
@@ -34,6 +36,10 @@ type logMapper struct {
 	// version is that of the instrumentation scope.
 	version string
 	now     func() time.Time
+	// trace, if set, knows the span of an invocation. Records that name no trace themselves belong to it.
+	trace func(requestID string) (pcommon.TraceID, pcommon.SpanID, bool)
+	// zone, if set, returns the availability zone, empty as long as it is not known.
+	zone func() string
 }
 
 // streamState is what the events so far said about those to come. Copying it makes a snapshot.
@@ -44,8 +50,14 @@ type streamState struct {
 	version string
 	// instance is the name of the environment's log stream.
 	instance string
+	// started is when the last invocation started, and described when the instance was named. Redelivered events that
+	// are older change nothing.
+	started, described time.Time
 	// ownLines counts the lines of this process that were thrown away.
 	ownLines uint64
+	// excluded counts the events that the configuration leaves out by their type, and lesser the records that it leaves
+	// out by their severity.
+	excluded, lesser uint64
 }
 
 // logs makes records of events and carries the state forward. The result depends on nothing but the arguments and the
@@ -60,17 +72,20 @@ func (m *logMapper) logs(events []telemetryapi.Event, state *streamState) plog.L
 	observed := pcommon.NewTimestampFromTime(m.now())
 	for _, event := range events {
 		state.before(event)
-		if m.wants(event) {
-			if isOwnLine(event) {
-				state.ownLines++
-			} else {
-				record := records.AppendEmpty()
-				record.SetObservedTimestamp(observed)
-				m.fill(record, event, state)
-			}
+		switch {
+		case !m.takes(event):
+		case !m.filter.passes(event):
+			state.excluded++
+		case isOwnLine(event):
+			state.ownLines++
+		default:
+			record := records.AppendEmpty()
+			record.SetObservedTimestamp(observed)
+			m.fill(record, event, state)
 		}
 		state.after(event)
 	}
+	state.lesser += m.filter.dropsLesser(records)
 
 	// The instance is known from one of the first events on, and holds for those before it just as well.
 	m.putResource(resourceLogs.Resource(), state)
@@ -87,9 +102,18 @@ func (m *logMapper) putResource(resource pcommon.Resource, state *streamState) {
 	if _, set := m.resource.Get(attrFaasInstance); !set {
 		putNonEmpty(resource.Attributes(), attrFaasInstance, state.instance)
 	}
+	if m.zone != nil {
+		putNonEmpty(resource.Attributes(), attrZoneID, m.zone())
+	}
 }
 
+// wants says whether an event is to become a record.
 func (m *logMapper) wants(event telemetryapi.Event) bool {
+	return m.takes(event) && m.filter.passes(event)
+}
+
+// takes says whether an event is of a stream whose events become records.
+func (m *logMapper) takes(event telemetryapi.Event) bool {
 	if event.Type == telemetryapi.EventReport && !m.logReport {
 		return false
 	}
@@ -116,6 +140,8 @@ func isLastResort(record []byte) bool {
 }
 
 func (m *logMapper) fill(record plog.LogRecord, event telemetryapi.Event, state *streamState) {
+	// Most lines have their type and the id of the invocation.
+	record.Attributes().EnsureCapacity(2)
 	record.Attributes().PutStr(attrType, string(event.Type))
 	if !event.Time.IsZero() {
 		record.SetTimestamp(pcommon.NewTimestampFromTime(event.Time))
@@ -125,9 +151,22 @@ func (m *logMapper) fill(record plog.LogRecord, event telemetryapi.Event, state 
 		fillLine(record, event)
 	default:
 		fillPlatform(record, event, state)
+		if phase, ok := record.Attributes().Get(attrPhase); ok && phase.AsString() != phaseInvoke {
+			return // An Init that came late belongs to no invocation.
+		}
 	}
-	if _, known := record.Attributes().Get(attrFaasInvocation); !known && !m.concurrent {
-		putNonEmpty(record.Attributes(), attrFaasInvocation, state.requestID)
+	id, known := record.Attributes().Get(attrFaasInvocation)
+	if !known && !m.concurrent && state.requestID != "" {
+		id, known = record.Attributes().PutEmpty(attrFaasInvocation), true
+		id.SetStr(state.requestID)
+	}
+	if known && m.trace != nil && record.TraceID().IsEmpty() {
+		if traceID, spanID, ok := m.trace(id.AsString()); ok {
+			record.SetTraceID(traceID)
+			if record.SpanID().IsEmpty() {
+				record.SetSpanID(spanID)
+			}
+		}
 	}
 }
 
@@ -137,12 +176,21 @@ func (s *streamState) before(event telemetryapi.Event) {
 	case telemetryapi.EventInitStart:
 		// A record that is no object leaves the fields empty, and the state as it is.
 		r, _ := telemetryapi.DecodeRecord[telemetryapi.InitStartRecord](event)
-		s.environment(r.InstanceID, r.FunctionVersion)
+		if s.describe(event.Time, firstNonEmpty(r.InstanceID, s.instance), r.FunctionVersion) && r.Phase != phaseInvoke {
+			s.requestID = ""
+		}
 	case telemetryapi.EventRestoreStart:
+		// What an Init before has said is about the environment that the snapshot is of.
 		r, _ := telemetryapi.DecodeRecord[telemetryapi.RestoreStartRecord](event)
-		s.environment(r.InstanceID, r.FunctionVersion)
+		if s.describe(event.Time, r.InstanceID, r.FunctionVersion) {
+			s.requestID = ""
+		}
 	case telemetryapi.EventStart:
+		if !event.Time.IsZero() && !event.Time.After(s.started) {
+			return
+		}
 		r, _ := telemetryapi.DecodeRecord[telemetryapi.StartRecord](event)
+		s.started = event.Time
 		s.requestID = r.RequestID
 		s.version = firstNonEmpty(r.Version, s.version)
 	default:
@@ -161,8 +209,13 @@ func (s *streamState) after(event telemetryapi.Event) {
 	}
 }
 
-func (s *streamState) environment(instance, version string) {
-	s.requestID = ""
-	s.instance = firstNonEmpty(instance, s.instance)
+// describe takes what an event of the given time says about the environment. It is false when the event is old.
+func (s *streamState) describe(at time.Time, instance, version string) bool {
+	if !at.IsZero() && !at.After(s.described) {
+		return false
+	}
+	s.described = at
+	s.instance = instance
 	s.version = firstNonEmpty(version, s.version)
+	return true
 }

@@ -6,7 +6,6 @@ package telemetryapireceiver
 import (
 	"strconv"
 	"strings"
-	"unicode"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -20,89 +19,73 @@ const (
 	// own name in snake case, unit included.
 	attrPrefix = "aws.lambda."
 
-	attrStatus    = attrPrefix + "status"
-	attrPhase     = attrPrefix + "phase"
-	attrExtension = attrPrefix + "extension."
+	attrStatus       = attrPrefix + "status"
+	attrPhase        = attrPrefix + "phase"
+	attrExtension    = attrPrefix + "extension."
+	attrTenantID     = attrPrefix + "tenant_id"
+	attrExecutionARN = attrPrefix + "durable.execution_arn"
+
+	// phaseInvoke is that of an Init which takes place inside of an invocation, because the one before has failed.
+	phaseInvoke = "invoke"
 )
 
-// part is one piece of the text that a platform event is shown as: an attribute with a name in front and its unit
-// behind. Parts whose attribute is missing are left out.
-type part struct {
-	label, attribute, unit string
-}
-
-// platformText says how the events are shown. The form is that of the lines which Lambda writes to CloudWatch.
-type platformText struct {
-	title string
-	parts []part
-}
-
-var (
-	partRequest    = part{label: "RequestId", attribute: attrFaasInvocation}
-	partVersion    = part{label: "Version", attribute: attrFaasVersion}
-	partRuntime    = part{label: "Runtime Version", attribute: attrPrefix + "runtime_version"}
-	partRuntimeARN = part{label: "Runtime Version ARN", attribute: attrPrefix + "runtime_version_arn"}
-	partInitType   = part{label: "Type", attribute: attrPrefix + "initialization_type"}
-	partPhase      = part{label: "Phase", attribute: attrPhase}
-	partStatus     = part{label: "Status", attribute: attrStatus}
-	partErrorType  = part{label: "Error Type", attribute: attrErrorType}
-	partDuration   = part{label: "Duration", attribute: attrPrefix + "duration_ms", unit: " ms"}
+// The parts of the text that a platform event is shown as. Each is a line with what is in front of a value, the
+// attribute that has it, and its unit, with tabs between them.
+const (
+	partRequest    = "\nRequestId\t" + attrFaasInvocation + "\t"
+	partVersion    = "\nVersion\t" + attrFaasVersion + "\t"
+	partRuntime    = "\nRuntime Version\t" + attrPrefix + "runtime_version\t"
+	partRuntimeARN = "\nRuntime Version ARN\t" + attrPrefix + "runtime_version_arn\t"
+	partInitType   = "\nType\t" + attrPrefix + "initialization_type\t"
+	partPhase      = "\nPhase\t" + attrPhase + "\t"
+	partStatus     = "\nStatus\t" + attrStatus + "\t"
+	partErrorType  = "\nError Type\t" + attrErrorType + "\t"
+	durationValue  = "Duration\t" + attrPrefix + "duration_ms\t ms"
+	partDuration   = "\n" + durationValue
 )
 
-// textOf returns how a platform event is shown, and false for events that this version does not know.
-func textOf(event telemetryapi.EventType) (platformText, bool) {
+// textOf returns how a platform event is shown: a title and the parts behind it, which are left out when their
+// attribute is missing. The form is that of the lines which Lambda writes to CloudWatch. It is empty for events that
+// this version does not know.
+func textOf(event telemetryapi.EventType) string {
 	switch event {
 	case telemetryapi.EventInitStart:
-		return platformText{"INIT_START", []part{partRuntime, partRuntimeARN, partInitType, partPhase}}, true
+		return "INIT_START" + partRuntime + partRuntimeARN + partInitType + partPhase
 	case telemetryapi.EventInitRuntimeDone:
-		return platformText{"INIT_RUNTIME_DONE", []part{partStatus, partErrorType, partInitType, partPhase}}, true
+		return "INIT_RUNTIME_DONE" + partStatus + partErrorType + partInitType + partPhase
 	case telemetryapi.EventInitReport:
-		return platformText{"INIT_REPORT", []part{
-			{"Init Duration", attrPrefix + "duration_ms", " ms"}, partStatus, partErrorType, partInitType, partPhase,
-		}}, true
+		return "INIT_REPORT\nInit " + durationValue + partStatus + partErrorType + partInitType + partPhase
 	case telemetryapi.EventStart:
-		return platformText{"START", []part{partRequest, partVersion}}, true
+		return "START" + partRequest + partVersion
 	case telemetryapi.EventRuntimeDone:
-		return platformText{"END", []part{
-			partRequest, partVersion, partStatus, partErrorType, partDuration,
-			{"Produced", attrPrefix + "produced_bytes", " bytes"},
-		}}, true
+		return "END" + partRequest + partVersion + partStatus + partErrorType + partDuration +
+			"\nProduced\t" + attrPrefix + "produced_bytes\t bytes"
 	case telemetryapi.EventReport:
-		return platformText{"REPORT", []part{
-			partRequest, partDuration,
-			{"Billed Duration", attrPrefix + "billed_duration_ms", " ms"},
-			{"Memory Size", attrPrefix + "memory_size_mb", " MB"},
-			{"Max Memory Used", attrPrefix + "max_memory_used_mb", " MB"},
-			{"Init Duration", attrPrefix + "init_duration_ms", " ms"},
-			{"Restore Duration", attrPrefix + "restore_duration_ms", " ms"},
-			{"Billed Restore Duration", attrPrefix + "billed_restore_duration_ms", " ms"},
-			partStatus, partErrorType,
-		}}, true
+		return "REPORT" + partRequest + partDuration +
+			"\nBilled Duration\t" + attrPrefix + "billed_duration_ms\t ms" +
+			"\nMemory Size\t" + attrPrefix + "memory_size_mb\t MB" +
+			"\nMax Memory Used\t" + attrPrefix + "max_memory_used_mb\t MB" +
+			"\nInit Duration\t" + attrPrefix + "init_duration_ms\t ms" +
+			"\nRestore Duration\t" + attrPrefix + "restore_duration_ms\t ms" +
+			"\nBilled Restore Duration\t" + attrPrefix + "billed_restore_duration_ms\t ms" +
+			partStatus + partErrorType
 	case telemetryapi.EventRestoreStart:
-		return platformText{"RESTORE_START", []part{partRuntime, partRuntimeARN}}, true
+		return "RESTORE_START" + partRuntime + partRuntimeARN
 	case telemetryapi.EventRestoreRuntimeDone:
-		return platformText{"RESTORE_RUNTIME_DONE", []part{partStatus, partErrorType}}, true
+		return "RESTORE_RUNTIME_DONE" + partStatus + partErrorType
 	case telemetryapi.EventRestoreReport:
-		return platformText{"RESTORE_REPORT", []part{
-			{"Restore Duration", attrPrefix + "duration_ms", " ms"}, partStatus, partErrorType,
-		}}, true
+		return "RESTORE_REPORT\nRestore " + durationValue + partStatus + partErrorType
 	case telemetryapi.EventExtension:
-		return platformText{"EXTENSION", []part{
-			{"Name", attrExtension + "name", ""}, {"State", attrExtension + "state", ""},
-			{"Events", attrExtension + "events", ""}, partErrorType,
-		}}, true
+		return "EXTENSION\nName\t" + attrExtension + "name\t\nState\t" + attrExtension + "state\t\nEvents\t" +
+			attrExtension + "events\t" + partErrorType
 	case telemetryapi.EventTelemetrySubscription:
-		return platformText{"TELEMETRY", []part{
-			{"Name", attrExtension + "name", ""}, {"State", attrPrefix + "subscription.state", ""},
-			{"Types", attrPrefix + "subscription.types", ""},
-		}}, true
+		return "TELEMETRY\nName\t" + attrExtension + "name\t\nState\t" + attrPrefix + "subscription.state\t\nTypes\t" +
+			attrPrefix + "subscription.types\t"
 	case telemetryapi.EventLogsDropped:
-		return platformText{"LOGS_DROPPED", []part{
-			{"Records", attrPrefix + "dropped_records", ""}, {"Bytes", attrPrefix + "dropped_bytes", ""},
-			{"Reason", attrPrefix + "reason", ""},
-		}}, true
+		return "LOGS_DROPPED\nRecords\t" + attrPrefix + "dropped_records\t\nBytes\t" + attrPrefix +
+			"dropped_bytes\t\nReason\t" + attrPrefix + "reason\t"
 	default:
-		return platformText{}, false
+		return ""
 	}
 }
 
@@ -111,23 +94,25 @@ func textOf(event telemetryapi.EventType) (platformText, bool) {
 func fillPlatform(record plog.LogRecord, event telemetryapi.Event, state *streamState) {
 	record.SetSeverityNumber(plog.SeverityNumberInfo)
 	record.SetSeverityText("INFO")
-	text, known := textOf(event.Type)
-	if !known || rawjson.KindOf(event.Record) != rawjson.KindObject && len(event.Record) > 0 {
+	text := textOf(event.Type)
+	var space [usualFields]field
+	fields, complete := appendFields(space[:0], event.Record)
+	if text == "" || !complete || rawjson.KindOf(event.Record) != rawjson.KindObject && len(event.Record) > 0 {
 		setJSON(record.Body(), event.Record)
 		putNonEmpty(record.Attributes(), attrFaasInvocation, event.RequestID())
-		setPlatformSeverity(record, event)
+		setPlatformSeverity(record, event.Type, fields)
 		return
 	}
 	attributes := record.Attributes()
-	for key, value := range rawjson.Fields(event.Record) {
-		name, _ := rawjson.String(key)
-		switch name {
+	attributes.EnsureCapacity(attributes.Len() + 2*len(fields))
+	for _, f := range fields {
+		switch name := f.text(); name {
 		case "metrics":
-			flatten(attributes, attrPrefix, name, value)
+			flatten(attributes, attrPrefix, name, f.value)
 		case "tracing":
-			flatten(attributes, attrPrefix+"tracing.", name, value)
+			flatten(attributes, attrPrefix+"tracing.", name, f.value)
 		default:
-			putPlatformField(attributes, fieldAttribute(event.Type, name, value), name, value)
+			putPlatformField(attributes, fieldAttribute(event.Type, name, f.value), name, f.value)
 		}
 	}
 	switch event.Type {
@@ -137,19 +122,20 @@ func fillPlatform(record plog.LogRecord, event telemetryapi.Event, state *stream
 		}
 	default:
 	}
-	setPlatformSeverity(record, event)
-	record.Body().SetStr(text.render(attributes))
+	setPlatformSeverity(record, event.Type, fields)
+	record.Body().SetStr(renderText(text, attributes))
 }
 
 // flatten puts the fields of an object next to those around it. What is no object stays one field.
 func flatten(attributes pcommon.Map, prefix, name string, value []byte) {
-	if rawjson.KindOf(value) != rawjson.KindObject {
-		putPlatformField(attributes, attrPrefix+snakeCase(name), name, value)
+	fields, complete := appendFields(nil, value)
+	if !complete || rawjson.KindOf(value) != rawjson.KindObject {
+		putPlatformField(attributes, attributeName(attrPrefix, name), name, value)
 		return
 	}
-	for key, value := range rawjson.Fields(value) {
-		name, _ := rawjson.String(key)
-		putPlatformField(attributes, prefix+snakeCase(name), name, value)
+	for _, f := range fields {
+		name := f.text()
+		putPlatformField(attributes, attributeName(prefix, name), name, f.value)
 	}
 }
 
@@ -200,18 +186,18 @@ func fieldAttribute(event telemetryapi.EventType, name string, value []byte) str
 		}
 	default:
 	}
-	return attrPrefix + snakeCase(name)
+	return attributeName(attrPrefix, name)
 }
 
 // setPlatformSeverity makes errors of what went wrong, and a warning of lines that are gone.
-func setPlatformSeverity(record plog.LogRecord, event telemetryapi.Event) {
+func setPlatformSeverity(record plog.LogRecord, event telemetryapi.EventType, fields []field) {
 	var status, errorType string
-	for key, value := range rawjson.Fields(event.Record) {
-		switch {
-		case rawjson.Is(key, "status"):
-			status, _ = rawjson.String(value)
-		case rawjson.Is(key, "errorType"):
-			errorType, _ = rawjson.String(value)
+	for _, f := range fields {
+		switch string(f.name) {
+		case "status":
+			status, _ = rawjson.String(f.value)
+		case "errorType":
+			errorType, _ = rawjson.String(f.value)
 		}
 	}
 	switch {
@@ -219,26 +205,30 @@ func setPlatformSeverity(record plog.LogRecord, event telemetryapi.Event) {
 		errorType != "":
 		record.SetSeverityNumber(plog.SeverityNumberError)
 		record.SetSeverityText("ERROR")
-	case event.Type == telemetryapi.EventLogsDropped:
+	case event == telemetryapi.EventLogsDropped:
 		record.SetSeverityNumber(plog.SeverityNumberWarn)
 		record.SetSeverityText("WARN")
 	}
 }
 
-func (t platformText) render(attributes pcommon.Map) string {
+// renderText writes the parts of a text, as textOf has them.
+func renderText(parts string, attributes pcommon.Map) string {
+	title, parts, _ := strings.Cut(parts, "\n")
 	var text strings.Builder
-	text.WriteString(t.title)
+	text.WriteString(title)
 	separator := " "
-	for _, p := range t.parts {
-		value, ok := attributes.Get(p.attribute)
+	for part := range strings.SplitSeq(parts, "\n") {
+		label, part, _ := strings.Cut(part, "\t")
+		attribute, unit, _ := strings.Cut(part, "\t")
+		value, ok := attributes.Get(attribute)
 		if !ok {
 			continue
 		}
 		text.WriteString(separator)
-		text.WriteString(p.label)
+		text.WriteString(label)
 		text.WriteString(": ")
 		text.WriteString(readable(value))
-		text.WriteString(p.unit)
+		text.WriteString(unit)
 		separator = "\t"
 	}
 	return text.String()
@@ -255,16 +245,21 @@ func readable(value pcommon.Value) string {
 	return "[" + strings.Join(items, ", ") + "]"
 }
 
-// snakeCase turns maxMemoryUsedMB into max_memory_used_mb.
-func snakeCase(name string) string {
+// attributeName turns maxMemoryUsedMB into aws.lambda.max_memory_used_mb, with the prefix given.
+func attributeName(prefix, name string) string {
 	var snake strings.Builder
-	runes := []rune(name)
-	for i, r := range runes {
-		if unicode.IsUpper(r) && i > 0 &&
-			(!unicode.IsUpper(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1])) {
-			snake.WriteByte('_')
+	snake.Grow(len(prefix) + len(name) + 4)
+	snake.WriteString(prefix)
+	upper := func(i int) bool { return 'A' <= name[i] && name[i] <= 'Z' }
+	for i := range len(name) {
+		c := name[i]
+		if upper(i) {
+			if i > 0 && (!upper(i-1) || i+1 < len(name) && 'a' <= name[i+1] && name[i+1] <= 'z') {
+				snake.WriteByte('_')
+			}
+			c |= 0x20
 		}
-		snake.WriteRune(unicode.ToLower(r))
+		snake.WriteByte(c)
 	}
 	return snake.String()
 }

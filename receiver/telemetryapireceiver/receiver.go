@@ -5,7 +5,7 @@ package telemetryapireceiver
 
 import (
 	"context"
-	"errors"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"slices"
@@ -15,7 +15,9 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
 	"go.uber.org/zap"
@@ -24,23 +26,17 @@ import (
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
+	"github.com/otelcol-lambda/otelcol-lambda/receiver/telemetryapireceiver/internal/invocationspans"
+	"github.com/otelcol-lambda/otelcol-lambda/receiver/telemetryapireceiver/internal/metadata"
 )
 
 const (
-	// retryFor is how long a pipeline that is full gets to make room. Lambda's events wait behind the ones that are
-	// tried again, in a queue with room for seconds of them, and an invocation that is over waits with them: its end is
-	// one of these events. So only the first delivery in a row is given the time.
-	retryFor = 500 * time.Millisecond
-	// The pauses between tries double from the first to the longest. Memory is freed within milliseconds of a flush.
-	firstPause   = 5 * time.Millisecond
-	longestPause = 200 * time.Millisecond
-
 	// managedInstances is the AWS_LAMBDA_INITIALIZATION_TYPE of environments that run several invocations at once.
 	managedInstances = "lambda-managed-instances"
 
 	dataFormat = "telemetryapi"
 
-	// refused is the reason for records that are dropped because the pipeline has not taken them.
+	// refused is the reason for what is dropped because the pipeline has not taken it.
 	refused = "refused by the pipeline"
 )
 
@@ -54,25 +50,31 @@ type telemetryReceiver struct {
 	now      func() time.Time
 	retryFor time.Duration
 	// registration is set in Start.
-	registration func() extensionsapi.Registration
-	health       *health.Registry
-	leave        func()
-	// shutdownDeadline is the lifecycle's.
+	registration  func() extensionsapi.Registration
+	health        *health.Registry
+	functionSpans *lambdaextension.FunctionSpans
+	zone          *zone
+	leave         []func()
+	// shutdownDeadline and resumes are the lifecycle's.
 	shutdownDeadline func() time.Time
+	resumes          func() bool
 
-	// next takes the logs; it is nil when no pipeline of logs uses the receiver. nextMetrics is the same for metrics.
+	// Where telemetry goes; nil where no pipeline of that signal uses the receiver.
 	next        consumer.Logs
+	nextTraces  consumer.Traces
 	nextMetrics consumer.Metrics
-	// underived are the signals that pipelines expect of the receiver in vain.
-	underived []string
 
 	// turn is held by who works on events. Lambda's lifecycle gives them one delivery at a time; the lock is for
-	// Shutdown, which must not return while the next component is still being called.
+	// the end of invocations and of the receiver, which must not return while the next component is being called.
 	turn chan struct{}
-	// mapper and state belong to the holder of turn. mapper is nil before the first events.
-	mapper *logMapper
-	state  streamState
-	drops  dropLog
+	// All of these belong to the holder of turn. mapper and spans are nil before the first events, metrics for as long as
+	// nobody takes them.
+	mapper  *logMapper
+	state   streamState
+	held    heldLines
+	spans   *invocationspans.Builder
+	metrics *platformMetrics
+	drops   dropLog
 	// full says that the last delivery was dropped because the pipeline had no room.
 	full bool
 
@@ -108,18 +110,14 @@ func newReceiver(set receiver.Settings, cfg *Config) (*telemetryReceiver, error)
 	return r, nil
 }
 
-// Start asks the lambda extension for events. Without one, or when it cannot have any, the receiver stays idle: logs
-// that do not come are no reason to take the other pipelines down.
+// Start asks the lambda extension for events. Without one, or when it cannot have any, the receiver stays idle: telemetry
+// that does not come is no reason to take the other pipelines down.
 func (r *telemetryReceiver) Start(_ context.Context, host component.Host) error {
-	if len(r.underived) > 0 {
-		r.logger.Info("This version derives no traces from Lambda's events.",
-			zap.Strings("pipelines_without_data", r.underived))
-	}
 	if len(r.config.Types) == 0 {
 		r.logger.Warn("`types` is empty, so the default is used. Leave it out, or list the streams you want.",
 			zap.Strings("types", defaultTypes()))
 	}
-	if r.next == nil && r.nextMetrics == nil {
+	if r.next == nil && r.nextTraces == nil && r.nextMetrics == nil {
 		return nil
 	}
 	lifecycle, ok := lambdaextension.FindLifecycle(host)
@@ -130,16 +128,27 @@ func (r *telemetryReceiver) Start(_ context.Context, host component.Host) error 
 	}
 	r.registration = lifecycle.Registration
 	r.health = lifecycle.Health()
-	if r.nextMetrics != nil {
-		r.shutdownDeadline = lifecycle.ShutdownDeadline
-		r.leave = lifecycle.Join(r)
+	r.shutdownDeadline = lifecycle.ShutdownDeadline
+	r.resumes = lifecycle.Resumes
+	r.leave = append(r.leave, lifecycle.Join(r))
+	if r.followsSpans() {
+		r.functionSpans = lifecycle.FunctionSpans()
+		r.functionSpans.Use(metadata.ScopeName)
 	}
-	if r.next == nil {
-		return nil
+	if r.nextMetrics != nil && r.platform() {
+		r.metrics = newPlatformMetrics(r.config, r.getenv, r.now())
+		if !r.concurrent() {
+			// Invocations that overlap cannot be told apart by what the whole environment uses.
+			r.leave = append(r.leave, lifecycle.OnInvoke(r.measure))
+		}
+	}
+	if r.config.Resource.AvailabilityZone {
+		r.zone = newZone(r.getenv, r.logger)
+		r.leave = append(r.leave, r.zone.start())
 	}
 	// The subscription is kept to the end: what comes after Shutdown is counted.
 	_, err := lifecycle.SubscribeTelemetry(lambdaextension.TelemetrySubscriber{
-		Streams: subscribedStreams(r.config.streams()),
+		Streams: r.subscribedStreams(),
 		Port:    r.config.Port,
 		Consume: r.consume,
 	})
@@ -150,13 +159,37 @@ func (r *telemetryReceiver) Start(_ context.Context, host component.Host) error 
 	return nil
 }
 
-// subscribedStreams are the streams to ask for. The platform's are among them even if they are not to become records:
-// they tell which invocation a line belongs to. Lambda sends them anyway, because the lifecycle needs them.
-func subscribedStreams(streams []telemetryapi.Stream) []telemetryapi.Stream {
-	if slices.Contains(streams, telemetryapi.StreamPlatform) {
-		return streams
+// subscribedStreams are the streams to ask for. The platform's are among them even if nothing is made of them: they tell
+// which invocation a line belongs to. Lambda sends them anyway, because the lifecycle needs them.
+func (r *telemetryReceiver) subscribedStreams() []telemetryapi.Stream {
+	streams := []telemetryapi.Stream{telemetryapi.StreamPlatform}
+	if r.next == nil {
+		return streams // lines become nothing but log records
 	}
-	return append([]telemetryapi.Stream{telemetryapi.StreamPlatform}, streams...)
+	for _, stream := range r.config.streams() {
+		if !slices.Contains(streams, stream) {
+			streams = append(streams, stream)
+		}
+	}
+	return streams
+}
+
+// platform reports whether telemetry is to be made of the platform's events.
+func (r *telemetryReceiver) platform() bool {
+	return slices.Contains(r.config.streams(), telemetryapi.StreamPlatform)
+}
+
+// makesSpans reports whether there is use for spans.
+func (r *telemetryReceiver) makesSpans() bool { return r.nextTraces != nil && r.platform() }
+
+// followsSpans reports whether it matters which spans the function makes itself: ours join them, and log records refer to
+// them.
+func (r *telemetryReceiver) followsSpans() bool {
+	return (r.next != nil || r.makesSpans()) && r.config.invocationSpans() != invocationAlways
+}
+
+func (r *telemetryReceiver) concurrent() bool {
+	return r.getenv("AWS_LAMBDA_INITIALIZATION_TYPE") == managedInstances
 }
 
 // Shutdown waits for the events that are being passed on. When ctx ends first, they are given up and counted as dropped,
@@ -168,8 +201,8 @@ func (r *telemetryReceiver) Shutdown(ctx context.Context) error {
 
 func (r *telemetryReceiver) stop(ctx context.Context) error {
 	defer r.abort()
-	if r.leave != nil {
-		r.leave()
+	for _, leave := range r.leave {
+		leave()
 	}
 	close(r.stopping)
 	select {
@@ -178,14 +211,31 @@ func (r *telemetryReceiver) stop(ctx context.Context) error {
 		return fmt.Errorf("wait for the events being passed on: %w", ctx.Err())
 	}
 	// The turn is kept: nobody gets to work after this.
-	r.drops.final(r.logger)
-	if r.state.ownLines > 0 {
-		r.logger.Debug("Left out lines that this process wrote.", zap.Uint64("lines", r.state.ownLines))
+	if r.mapper != nil {
+		r.finish(ctx)
 	}
+	r.drops.final(r.logger)
+	r.sayLeftOut()
 	return nil
 }
 
-// consume takes the events of one delivery. It returns when the pipeline has them, or they are dropped and counted.
+// sayLeftOut logs what was not made telemetry of on purpose.
+func (r *telemetryReceiver) sayLeftOut() {
+	if s := r.state; s.ownLines > 0 || s.excluded > 0 || s.lesser > 0 {
+		r.logger.Debug("Left out of the logs", zap.Uint64("lines_of_this_process", s.ownLines),
+			zap.Uint64("events_by_type", s.excluded), zap.Uint64("records_by_severity", s.lesser))
+	}
+	if r.spans == nil {
+		return
+	}
+	if s := r.spans.Stats(); s != (invocationspans.Stats{}) {
+		r.logger.Debug("Lambda's events were out of the ordinary", zap.Int("forgotten_invocations", s.Forgotten),
+			zap.Int("duplicates", s.Duplicates), zap.Int("malformed", s.Malformed))
+	}
+}
+
+// consume takes the events of one delivery. It returns when the pipelines have what is made of them, or it is dropped and
+// counted.
 func (r *telemetryReceiver) consume(ctx context.Context, events []telemetryapi.Event) {
 	select {
 	case <-r.stopping:
@@ -201,7 +251,59 @@ func (r *telemetryReceiver) consume(ctx context.Context, events []telemetryapi.E
 		return
 	}
 	r.prepare()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.aborted, cancel)()
 
+	for _, event := range events {
+		if r.spans != nil {
+			r.spans.Observe(event)
+		}
+		if r.metrics != nil {
+			r.metrics.observe(event)
+		}
+		if event.Type == telemetryapi.EventRestoreStart && r.zone != nil {
+			r.zone.moved()
+		}
+	}
+	// Logs first: they say where the instance is that all of it comes from.
+	if r.next != nil {
+		r.held.add(events, r.now())
+		r.passLogs(ctx, false)
+	} else {
+		r.state.follow(events)
+	}
+	r.passSpans(ctx)
+	if r.metrics != nil && r.metrics.always() {
+		r.passMetrics(ctx, r.now())
+	}
+}
+
+// comeLate counts the records that events would have become before Shutdown. The lambda extension logs them at its own
+// end, with what its listener had no time for.
+func (r *telemetryReceiver) comeLate(events []telemetryapi.Event) {
+	if r.next == nil {
+		return
+	}
+	mapper := logMapper{streams: r.config.streams(), logReport: r.config.reports(), filter: r.config.logFilter()}
+	count := 0
+	for _, event := range events {
+		if mapper.wants(event) && !isOwnLine(event) {
+			count++
+		}
+	}
+	if count > 0 {
+		r.health.Drop(health.SignalLogs, string(telemetryapi.LossAbandoned), count)
+	}
+}
+
+// passLogs makes records of the events that are held and whose trace is known, or of all of them, and gives them to the
+// pipeline.
+func (r *telemetryReceiver) passLogs(ctx context.Context, all bool) {
+	events := r.held.take(r.ready(all))
+	if len(events) == 0 {
+		return
+	}
 	before := r.state
 	logs := r.mapper.logs(events, &r.state)
 	count := logs.LogRecordCount()
@@ -214,103 +316,126 @@ func (r *telemetryReceiver) consume(ctx context.Context, events []telemetryapi.E
 		state := before
 		return r.mapper.logs(events, &state)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(r.aborted, cancel)()
 	ctx = r.obs.StartLogsOp(ctx)
-	left, err := r.pass(ctx, logs, again)
-	r.obs.EndLogsOp(ctx, dataFormat, count, err)
-	r.full = err != nil && !consumererror.IsPermanent(err)
-	if err == nil {
-		r.drops.recovered()
-		return
-	}
-	r.health.Drop(health.SignalLogs, refused, left)
-	r.drops.dropped(r.logger, r.now(), left, err)
-}
-
-// comeLate counts the records that events would have become before Shutdown. The lambda extension logs them at its own
-// end, with what its listener had no time for.
-func (r *telemetryReceiver) comeLate(events []telemetryapi.Event) {
-	mapper := logMapper{streams: r.config.streams(), logReport: r.config.LogReport}
-	count := 0
-	for _, event := range events {
-		if mapper.wants(event) && !isOwnLine(event) {
-			count++
+	left := count
+	err := r.attempt(ctx, func() error {
+		if logs == (plog.Logs{}) {
+			logs = again()
 		}
-	}
-	if count > 0 {
-		r.health.Drop(health.SignalLogs, string(telemetryapi.LossAbandoned), count)
-	}
-}
-
-// pass gives logs to the pipeline and tries again when the pipeline has no room: for as long as retryFor, or just once
-// if the delivery before was dropped. It returns how many records were not taken, and why.
-func (r *telemetryReceiver) pass(ctx context.Context, logs plog.Logs, again func() plog.Logs) (left int, err error) {
-	var deadline time.Time
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		left = logs.LogRecordCount()
-		err = r.next.ConsumeLogs(ctx, logs)
-		if err == nil {
-			return 0, nil
-		}
-		if partial, ok := errors.AsType[consumererror.Logs](err); ok {
-			// Some were taken. The rest is a copy of ours, for the same reason as above.
-			rest := plog.NewLogs()
-			partial.Data().CopyTo(rest)
-			left = rest.LogRecordCount()
-			again = func() plog.Logs {
+		err := r.next.ConsumeLogs(ctx, logs)
+		logs = plog.Logs{}
+		if rest, ok := restOf(err); ok {
+			left, again = rest.LogRecordCount(), func() plog.Logs {
 				logs := plog.NewLogs()
 				rest.CopyTo(logs)
 				return logs
 			}
 		}
-		if consumererror.IsPermanent(err) || ctx.Err() != nil {
-			return left, err
-		}
-		now := time.Now()
-		if deadline.IsZero() {
-			deadline = now
-			if !r.full {
-				deadline = now.Add(r.retryFor)
-			}
-		} else if !now.Before(deadline) {
-			return left, err
-		}
-		timer := time.NewTimer(min(pause, deadline.Sub(now)))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return left, err
-		}
-		logs = again()
-	}
+		return err
+	})
+	r.obs.EndLogsOp(ctx, dataFormat, count, err)
+	r.account(health.SignalLogs, left, err)
 }
 
-// prepare makes the mapper when it is first needed. The caller has the turn.
+// passSpans gives the spans that are complete to the pipeline.
+func (r *telemetryReceiver) passSpans(ctx context.Context) {
+	if r.spans == nil || r.nextTraces == nil {
+		return
+	}
+	traces := ptrace.NewTraces()
+	rs := traces.ResourceSpans().AppendEmpty()
+	ss := rs.ScopeSpans().AppendEmpty()
+	r.spans.Take(ss.Spans())
+	count := ss.Spans().Len()
+	if count == 0 {
+		return
+	}
+	r.mapper.putScope(ss.Scope())
+	r.mapper.putResource(rs.Resource(), &r.state)
+	ctx = r.obs.StartTracesOp(ctx)
+	err := r.attempt(ctx, func() error {
+		own := ptrace.NewTraces() // what is given away is the consumer's, whatever it returns
+		traces.CopyTo(own)
+		return r.nextTraces.ConsumeTraces(ctx, own)
+	})
+	r.obs.EndTracesOp(ctx, dataFormat, count, err)
+	r.account(health.SignalTraces, count, err)
+}
+
+// account counts what a pipeline has not taken, and says so.
+func (r *telemetryReceiver) account(signal string, left int, err error) {
+	r.full = err != nil && !consumererror.IsPermanent(err)
+	if err == nil {
+		r.drops.recovered()
+		return
+	}
+	r.health.Drop(signal, refused, left)
+	r.drops.dropped(r.logger, r.now(), left, err)
+}
+
+// finish passes on all there is, at the end of the environment.
+func (r *telemetryReceiver) finish(ctx context.Context) {
+	if r.spans != nil {
+		r.spans.Flush()
+	}
+	if r.next != nil {
+		r.passLogs(ctx, true)
+	}
+	r.passSpans(ctx)
+}
+
+// prepare makes what is needed for events when they first come. The caller has the turn. That is done with the first
+// events and not in Start: it costs nothing of the cold start then, and Lambda has answered the registration by that time
+// for sure.
 func (r *telemetryReceiver) prepare() {
-	if r.mapper == nil {
-		r.mapper = r.newMapper()
+	if r.mapper != nil {
+		return
+	}
+	r.mapper = r.newMapper()
+	if r.next == nil && !r.makesSpans() {
+		return
+	}
+	registration := r.registration()
+	set := invocationspans.Settings{
+		XRayContext:  invocationspans.XRayContext(r.config.xrayContext()),
+		Invocation:   invocationspans.Invocation(r.config.invocationSpans()),
+		ContextOnly:  !r.makesSpans(),
+		Concurrent:   r.mapper.concurrent,
+		FunctionName: firstNonEmpty(r.getenv("AWS_LAMBDA_FUNCTION_NAME"), registration.FunctionName),
+		Random:       rand.Reader,
+		Now:          r.now,
+	}
+	if r.functionSpans != nil {
+		set.Function = r.functionSpans
+	}
+	r.spans = invocationspans.New(set)
+	r.mapper.trace = func(requestID string) (pcommon.TraceID, pcommon.SpanID, bool) {
+		ref, state := r.spans.Context(requestID)
+		return ref.TraceID, ref.SpanID, state == invocationspans.Known
 	}
 }
 
-// newMapper puts together what is known about the function. That is done with the first events and not in Start: it
-// costs nothing of the cold start then, and Lambda has answered the registration by that time for sure.
+// newMapper puts together what is known about the function.
 func (r *telemetryReceiver) newMapper() *logMapper {
 	resource, malformed := newResource(r.getenv, r.registration())
 	if len(malformed) > 0 {
 		r.logger.Warn("Skipped what cannot be read in OTEL_RESOURCE_ATTRIBUTES. Write it as key=value,key2=value2 with "+
 			"%-encoding for commas, equals signs and percent signs.", zap.Strings("skipped", malformed))
 	}
-	return &logMapper{
+	m := &logMapper{
 		streams:    r.config.streams(),
-		logReport:  r.config.LogReport,
-		concurrent: r.getenv("AWS_LAMBDA_INITIALIZATION_TYPE") == managedInstances,
+		logReport:  r.config.reports(),
+		filter:     r.config.logFilter(),
+		concurrent: r.concurrent(),
 		resource:   resource,
 		version:    r.version,
 		now:        r.now,
 	}
+	if r.zone != nil {
+		m.zone = r.zone.id
+	}
+	return m
 }
 
 var (

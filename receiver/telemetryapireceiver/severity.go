@@ -17,8 +17,7 @@ import (
 func setSeverity(record plog.LogRecord, raw []byte) bool {
 	switch rawjson.KindOf(raw) {
 	case rawjson.KindString:
-		text, _ := rawjson.String(raw)
-		setSeverityText(record, text)
+		setSeverityText(record, levelText(raw))
 		return true
 	case rawjson.KindNumber:
 		record.SetSeverityText(string(raw))
@@ -28,6 +27,23 @@ func setSeverity(record plog.LogRecord, raw []byte) bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// levelText is the text of a level. The usual ones need no memory of their own.
+func levelText(raw []byte) string {
+	switch string(raw) {
+	case `"DEBUG"`:
+		return "DEBUG"
+	case `"INFO"`:
+		return "INFO"
+	case `"WARN"`:
+		return "WARN"
+	case `"ERROR"`:
+		return "ERROR"
+	default:
+		text, _ := rawjson.String(raw)
+		return text
 	}
 }
 
@@ -60,36 +76,49 @@ func pinoSeverity(level float64) plog.SeverityNumber {
 // textSeverity reads the names of levels that the runtimes of Lambda and the usual libraries write, in any case.
 // OpenTelemetry's own steps (INFO2 to INFO4) and those of Go's slog (INFO+2) are understood.
 func textSeverity(text string) plog.SeverityNumber {
-	name := strings.ToUpper(strings.TrimSpace(text))
-	if number := namedSeverity(name); number != plog.SeverityNumberUnspecified {
+	text = strings.TrimSpace(text)
+	if number := namedSeverity(text); number != plog.SeverityNumberUnspecified {
 		return number
 	}
-	end := strings.IndexAny(name, "+-234")
+	end := strings.IndexAny(text, "+-234")
 	if end <= 0 {
 		return plog.SeverityNumberUnspecified
 	}
-	base := namedSeverity(name[:end])
-	step, err := strconv.Atoi(name[end:])
+	base := namedSeverity(text[:end])
+	step, err := strconv.Atoi(text[end:])
 	if base == plog.SeverityNumberUnspecified || err != nil || step < -8 || step > 8 {
 		return plog.SeverityNumberUnspecified
 	}
-	if name[end] >= '2' && name[end] <= '4' {
+	if text[end] >= '2' && text[end] <= '4' {
 		step-- // INFO2 is one above INFO
 	}
 	return min(max(base+plog.SeverityNumber(step), plog.SeverityNumberTrace), plog.SeverityNumberFatal4)
 }
 
+// maxLevelLen is the length of the longest name, INFORMATIONAL.
+const maxLevelLen = 13
+
 func namedSeverity(name string) plog.SeverityNumber {
-	switch name {
-	case "TRACE", "VERBOSE", "FINEST", "ALL":
+	if len(name) > maxLevelLen {
+		return plog.SeverityNumberUnspecified
+	}
+	var upper [maxLevelLen]byte
+	for i := range len(name) {
+		upper[i] = name[i]
+		if 'a' <= name[i] && name[i] <= 'z' {
+			upper[i] -= 'a' - 'A'
+		}
+	}
+	switch string(upper[:len(name)]) {
+	case "TRACE", "TRCE", "VERBOSE", "FINEST", "ALL":
 		return plog.SeverityNumberTrace
-	case "DEBUG", "FINE", "FINER":
+	case "DEBUG", "DBUG", "FINE", "FINER":
 		return plog.SeverityNumberDebug
 	case "INFO", "INFORMATION", "INFORMATIONAL", "NOTICE", "CONFIG":
 		return plog.SeverityNumberInfo
 	case "WARN", "WARNING":
 		return plog.SeverityNumberWarn
-	case "ERROR", "ERR", "SEVERE":
+	case "ERROR", "ERR", "FAIL", "SEVERE":
 		return plog.SeverityNumberError
 	case "FATAL", "CRITICAL", "CRIT", "ALERT", "EMERGENCY", "EMERG", "PANIC", "DPANIC":
 		return plog.SeverityNumberFatal

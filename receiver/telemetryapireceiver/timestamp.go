@@ -8,6 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi/rawjson"
 )
 
@@ -36,6 +39,11 @@ const (
 func parseTimestamp(raw []byte) (time.Time, bool) {
 	switch rawjson.KindOf(raw) {
 	case rawjson.KindString:
+		// Nearly all are RFC 3339, and this needs no copy of the text.
+		var t time.Time
+		if len(raw) > 2 && '0' <= raw[1] && raw[1] <= '9' && t.UnmarshalText(raw[1:len(raw)-1]) == nil {
+			return inRange(t)
+		}
 		text, _ := rawjson.String(raw)
 		return parseTimeText(strings.TrimSpace(text))
 	case rawjson.KindNumber:
@@ -56,10 +64,23 @@ func parseTimeText(text string) (time.Time, bool) {
 				// Go takes any three letters for a zone, without knowing its offset.
 				return time.Time{}, false
 			}
-			return t.UTC(), t.Unix() > 0 && t.Unix() < latestEpoch
+			return inRange(t)
 		}
 	}
 	return time.Time{}, false
+}
+
+func inRange(t time.Time) (time.Time, bool) {
+	return t.UTC(), t.Unix() > 0 && t.Unix() < latestEpoch
+}
+
+// setTime gives a record the time that the line itself says. Where that has only seconds, and the platform has read the
+// line in the same second, the platform's time stays: it keeps the lines of a second in order.
+func setTime(record plog.LogRecord, t time.Time) {
+	stamp, event := pcommon.NewTimestampFromTime(t), record.Timestamp()
+	if t.Nanosecond() != 0 || event < stamp || event-stamp >= pcommon.Timestamp(time.Second) {
+		record.SetTimestamp(stamp)
+	}
 }
 
 // parseEpoch reads seconds, milliseconds, microseconds or nanoseconds since 1970.

@@ -1,0 +1,190 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package faasmetrics
+
+import (
+	"time"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
+)
+
+// The errors that mean that memory ran out. The second one is any death of the runtime, so it takes the report to tell.
+const (
+	errorOutOfMemory = "Runtime.OutOfMemory"
+	errorExit        = "Runtime.ExitError"
+)
+
+// outcome is what an event says of how something ended.
+type outcome struct {
+	seen              bool
+	at                time.Time
+	status, errorType string
+}
+
+func (o outcome) succeeded() bool { return o.status == telemetryapi.StatusSuccess }
+
+// failed says that it ended badly. It may be neither: the set of states is open.
+func (o outcome) failed() bool {
+	switch o.status {
+	case telemetryapi.StatusSuccess:
+		return false
+	case telemetryapi.StatusTimeout, telemetryapi.StatusError, telemetryapi.StatusFailure:
+		return true
+	default:
+		return o.errorType != ""
+	}
+}
+
+// known says that it is clear how it ended.
+func (o outcome) known() bool { return o.succeeded() || o.failed() }
+
+// invocation is what the events have said of one so far. They are put together when somebody asks, because they come in
+// any order, and some of them not at all.
+type invocation struct {
+	id string
+	// done is of platform.runtimeDone, report of platform.report.
+	done, report outcome
+
+	// All in milliseconds. Those of an event that has not been seen are not set.
+	runtime, total, billed, billedRestore telemetryapi.Optional
+	spans                                 invocationSpans
+	produced                              telemetryapi.Optional // bytes
+	memorySize, memoryUsed                telemetryapi.Optional // MB
+
+	// What has become part of the metrics.
+	judged, timed, measured, reported, outOfMemory bool
+}
+
+// invocationSpans are the durations of the platform's inner spans in milliseconds.
+type invocationSpans struct {
+	latency, response, overhead, extensions telemetryapi.Optional
+}
+
+func (s *invocationSpans) add(spans []telemetryapi.Span) {
+	for _, span := range spans {
+		var d *telemetryapi.Optional
+		switch span.Name {
+		case "responseLatency":
+			d = &s.latency
+		case "responseDuration":
+			d = &s.response
+		case "runtimeOverhead":
+			d = &s.overhead
+		case "extensionOverhead":
+			d = &s.extensions
+		default:
+			continue
+		}
+		if !d.Set {
+			*d = telemetryapi.Optional{Value: span.DurationMs, Set: true}
+		}
+	}
+}
+
+func (i *invocation) observeDone(event telemetryapi.Event, r telemetryapi.RuntimeDoneRecord) {
+	if i.done.seen {
+		return
+	}
+	i.done = outcome{seen: true, at: event.Time, status: r.Status, errorType: r.ErrorType}
+	if r.Metrics != nil {
+		i.runtime = positive(r.Metrics.DurationMs)
+		i.produced = r.Metrics.ProducedBytes
+	}
+	i.spans.add(r.Spans)
+}
+
+func (i *invocation) observeReport(event telemetryapi.Event, r telemetryapi.ReportRecord) {
+	if i.report.seen {
+		return
+	}
+	i.report = outcome{seen: true, at: event.Time, status: r.Status, errorType: r.ErrorType}
+	i.total = positive(r.Metrics.DurationMs)
+	i.billed = r.Metrics.BilledDurationMs
+	i.billedRestore = r.Metrics.BilledRestoreDurationMs
+	i.memorySize = r.Metrics.MemorySizeMB
+	i.memoryUsed = r.Metrics.MaxMemoryUsedMB
+	i.spans.add(r.Spans)
+}
+
+// positive takes a zero for a number that is missing, where the record does not tell.
+func positive(v float64) telemetryapi.Optional { return telemetryapi.Optional{Value: v, Set: v > 0} }
+
+func firstSet(a, b telemetryapi.Optional) telemetryapi.Optional {
+	if a.Set {
+		return a
+	}
+	return b
+}
+
+// settle puts into the metrics what is known of an invocation and not in them yet.
+func (a *Aggregator) settle(i *invocation) {
+	// What comes behind the report, when that has been made use of, comes too late.
+	if !i.done.seen && !i.report.seen || i.reported {
+		return
+	}
+	a.settleOutcome(i)
+	// Managed Instances have the report alone, and so may an invocation that was killed.
+	if duration := firstSet(i.runtime, i.total); duration.Set && !i.timed {
+		i.timed = true
+		a.recordMs(invokeDuration, duration)
+	}
+	if !i.measured {
+		i.measured = true
+		a.recordMs(responseLatency, i.spans.latency)
+		a.recordMs(responseDuration, i.spans.response)
+		a.recordMs(runtimeOverhead, i.spans.overhead)
+		a.record(responseSize, i.produced)
+	}
+	if i.report.seen {
+		a.settleReport(i)
+	}
+}
+
+// settleOutcome counts how the invocation ended: as the runtime has it, or else the report.
+func (a *Aggregator) settleOutcome(i *invocation) {
+	o := i.done
+	if !o.known() {
+		o = i.report
+	}
+	if !i.judged && o.known() {
+		i.judged = true
+		a.judge(o)
+		if !a.first.seen || o.at.Before(a.first.at) {
+			a.first = o
+		}
+	}
+	if !i.outOfMemory && i.ranOutOfMemory() {
+		i.outOfMemory = true
+		a.count(outOfMemory)
+	}
+}
+
+func (i *invocation) ranOutOfMemory() bool {
+	switch {
+	case i.done.errorType == errorOutOfMemory, i.report.errorType == errorOutOfMemory:
+		return true
+	case i.done.errorType == errorExit, i.report.errorType == errorExit:
+		return i.memoryUsed.Set && i.memorySize.Set && i.memoryUsed.Value >= i.memorySize.Value
+	default:
+		return false
+	}
+}
+
+func (a *Aggregator) settleReport(i *invocation) {
+	if i.done.succeeded() && i.report.failed() {
+		// The function succeeded, and an extension did not come to an end: the response is good, the environment is lost.
+		a.judge(i.report)
+	}
+	a.recordMs(billedDuration, i.billed)
+	a.recordMs(billedRestoreDuration, i.billedRestore)
+	a.recordMB(memoryUsage, i.memoryUsed)
+	a.recordMB(memorySize, i.memorySize)
+	if !i.spans.extensions.Set && i.total.Set && i.runtime.Set {
+		// A timeout is reported shorter than it was: the platform cuts the total at the limit, and the runtime's not.
+		i.spans.extensions = telemetryapi.Optional{Value: max(0, i.total.Value-i.runtime.Value), Set: true}
+	}
+	a.recordMs(postRuntimeDuration, i.spans.extensions)
+	// What is left is enough to know a duplicate by.
+	*i = invocation{id: i.id, reported: true}
+}

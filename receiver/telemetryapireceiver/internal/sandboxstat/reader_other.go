@@ -1,0 +1,18 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux
+
+package sandboxstat
+
+// Reader knows nothing on this operating system.
+type Reader struct{}
+
+// NewReader returns a Reader.
+func NewReader(string) *Reader { return &Reader{} }
+
+// Read returns a sample in which nothing is known.
+func (*Reader) Read() Sample { return Sample{} }
+
+// ReadProcesses returns counts that are not known.
+func (*Reader) ReadProcesses() Processes { return Processes{} }

@@ -1,0 +1,132 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package telemetryapireceiver
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
+	"github.com/otelcol-lambda/otelcol-lambda/receiver/telemetryapireceiver/internal/faasmetrics"
+	"github.com/otelcol-lambda/otelcol-lambda/receiver/telemetryapireceiver/internal/sandboxstat"
+)
+
+// envTemporality is of OpenTelemetry's specification of OTLP exporters.
+const envTemporality = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+
+// platformMetrics makes metrics of Lambda's events and of what the environment uses. It belongs to the holder of the turn.
+type platformMetrics struct {
+	aggregator *faasmetrics.Aggregator
+	usage      *sandboxstat.Reader
+	// last is what the environment had used at the beginning of the current invocation.
+	last     sandboxstat.Sample
+	measured bool
+
+	delta    bool
+	interval time.Duration
+	// exported is the wall time of the last export; zero before the first.
+	exported time.Time
+	// unsent are deltas that the pipeline has not taken. Cumulative ones are in the next export again.
+	unsent pmetric.Metrics
+}
+
+func newPlatformMetrics(cfg *Config, getenv func(string) string, now time.Time) *platformMetrics {
+	delta := isDelta(firstNonEmpty(cfg.temporality(), getenv(envTemporality)))
+	return &platformMetrics{
+		aggregator: faasmetrics.New(faasmetrics.Settings{Delta: delta, Exponential: cfg.exponentialHistograms(), Start: now}),
+		usage:      sandboxstat.NewReader(""),
+		delta:      delta,
+		interval:   cfg.exportInterval(),
+	}
+}
+
+// isDelta reads a preference. `lowmemory` is delta for all that is made here.
+func isDelta(preference string) bool {
+	switch strings.ToLower(strings.TrimSpace(preference)) {
+	case "delta", "lowmemory":
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *platformMetrics) observe(event telemetryapi.Event) { p.aggregator.Observe(event) }
+
+// always says that metrics leave with each delivery of events.
+func (p *platformMetrics) always() bool { return p.interval == 0 }
+
+// due says that it is time to export. The first export does not wait: short functions would not live to see it.
+func (p *platformMetrics) due(now time.Time, last bool) bool {
+	since := now.Round(0).Sub(p.exported)
+	return last || p.exported.IsZero() || since >= p.interval || since < 0
+}
+
+// measure notes what the environment has used since the last invocation began, which is what that one has used: nothing
+// runs between invocations.
+func (p *platformMetrics) measure() {
+	sample := p.usage.Read()
+	if p.measured {
+		p.aggregator.ObserveUsage(sample.Sub(p.last))
+	}
+	p.last, p.measured = sample, true
+}
+
+// measure is called when an invocation begins.
+func (r *telemetryReceiver) measure() {
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+		r.metrics.measure()
+	default:
+		// Events are being passed on. The next invocation's usage has this one's in it then, which is better than to wait.
+	}
+}
+
+// passMetrics gives what has been measured to the pipeline, and reports whether there was anything. The caller has the turn.
+func (r *telemetryReceiver) passMetrics(ctx context.Context, now time.Time) (moved bool) {
+	p := r.metrics
+	if p.unsent != (pmetric.Metrics{}) {
+		if !r.sendMetrics(ctx, p.unsent) {
+			return false
+		}
+		moved, p.unsent = true, pmetric.Metrics{}
+	}
+	if p.aggregator.Empty() {
+		return moved
+	}
+	metrics := pmetric.NewMetrics()
+	rm := metrics.ResourceMetrics().AppendEmpty()
+	r.mapper.putResource(rm.Resource(), &r.state)
+	sm := rm.ScopeMetrics().AppendEmpty()
+	r.mapper.putScope(sm.Scope())
+	p.aggregator.Collect(now, sm.Metrics())
+	p.exported = now.Round(0)
+	if r.sendMetrics(ctx, metrics) {
+		return true
+	}
+	if p.delta {
+		p.unsent = metrics
+	}
+	return moved
+}
+
+// sendMetrics is false if the pipeline may take the metrics later. What it will never take is counted as dropped.
+func (r *telemetryReceiver) sendMetrics(ctx context.Context, metrics pmetric.Metrics) bool {
+	count := metrics.DataPointCount()
+	ctx = r.obs.StartMetricsOp(ctx)
+	own := pmetric.NewMetrics() // what is given away is the consumer's, whatever it returns
+	metrics.CopyTo(own)
+	err := r.nextMetrics.ConsumeMetrics(ctx, own)
+	r.obs.EndMetricsOp(ctx, dataFormat, count, err)
+	if err != nil && consumererror.IsPermanent(err) {
+		r.account(health.SignalMetrics, count, err)
+		return true
+	}
+	return err == nil
+}
