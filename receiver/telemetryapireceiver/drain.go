@@ -39,12 +39,7 @@ func (r *telemetryReceiver) Drain(ctx context.Context) (moved bool) {
 		return moved
 	}
 	if last {
-		if r.metrics.measured {
-			r.metrics.measure()
-		}
-		if !r.resumes() {
-			r.metrics.aggregator.Finish()
-		}
+		r.metrics.finish(r.resumes())
 	}
 	if now := r.now(); r.metrics.due(now, last) && r.passMetrics(ctx, now) {
 		moved = true

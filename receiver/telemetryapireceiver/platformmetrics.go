@@ -77,6 +77,17 @@ func (p *platformMetrics) measure() {
 	p.last, p.measured = sample, true
 }
 
+// finish ends what is under way with the environment. A flush at its end may come here several times.
+func (p *platformMetrics) finish(resumes bool) {
+	if p.measured {
+		p.measure()
+		p.measured = false
+	}
+	if !resumes {
+		p.aggregator.Finish()
+	}
+}
+
 // measure is called when an invocation begins.
 func (r *telemetryReceiver) measure() {
 	select {

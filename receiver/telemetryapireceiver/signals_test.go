@@ -351,6 +351,7 @@ func TestUsage(t *testing.T) {
 	}
 	r.ends = time.Now()
 	require.True(t, r.joined[0].Drain(t.Context()))
+	require.False(t, r.joined[0].Drain(t.Context()), "there is nothing new")
 	found := false
 	for _, m := range r.metrics.AllMetrics()[0].ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
 		if m.Name() == "faas.cpu_usage" {
