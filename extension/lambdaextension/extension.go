@@ -66,6 +66,7 @@ type lambdaExtension struct {
 	// stopTicking ends the deliveries of an invocation that is over, or those alongside the invocations of a Managed
 	// Instance. It belongs to the loop.
 	stopTicking context.CancelFunc
+	late        lateness
 
 	mu           sync.Mutex
 	history      flush.History

@@ -219,6 +219,7 @@ func (e *lambdaExtension) invoke(ctx context.Context, event extensionsapi.Event)
 	e.invocations.begin(event.RequestID)
 	defer e.invocations.end(event.RequestID)
 	e.heap.trim(e.running, e.wg.Go)
+	e.judgeLateness(time.Now())
 	if e.Schedule() == ScheduleContinuous {
 		return
 	}
@@ -252,6 +253,7 @@ func (e *lambdaExtension) invoke(ctx context.Context, event extensionsapi.Event)
 		return
 	} else if err != nil {
 		// The function is about to run into its timeout. SHUTDOWN follows, and is not sent before we ask for it.
+		e.late.overdue = !errors.Is(err, context.Canceled)
 		e.logger.Debug("The invocation was not over shortly before its deadline", zap.String("request_id", event.RequestID))
 		return
 	}
