@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -190,6 +191,13 @@ func (r *refuser) rest(conn *socket.Conn) {
 	}
 }
 
+// count counts a request, and now and then collects the garbage of those before, as poll does.
+func (r *refuser) count() {
+	if r.requests.Add(1)%tidyEvery == 0 {
+		r.running.Go(runtime.GC)
+	}
+}
+
 // serve answers what comes in over a connection, on either port in the protocol that it speaks.
 func (r *refuser) serve(conn *socket.Conn) {
 	_ = conn.SetDeadline(time.Now().Add(refuseTime))
@@ -211,7 +219,7 @@ func (r *refuser) serveHTTP1(conn *socket.Conn, reader *bufio.Reader) {
 	if err != nil {
 		return
 	}
-	r.requests.Add(1)
+	r.count()
 	answer, err := http1.AppendResponse(nil, httpRefusal(request), false)
 	if err == nil {
 		_, _ = conn.Write(answer)
@@ -229,7 +237,7 @@ func (r *refuser) serveHTTP2(conn *socket.Conn, reader *bufio.Reader) {
 	r.rest(conn)
 	const unimplemented = "12"
 	server := http2Refuser{r: reader, w: conn, answer: grpcRefusal(unimplemented, refusalText), refused: func() {
-		r.requests.Add(1)
+		r.count()
 		r.rest(conn)
 	}}
 	_ = server.serve()
