@@ -13,4 +13,11 @@ import (
 	"github.com/otelcol-lambda/otelcol-lambda/internal/guard"
 )
 
-func main() { os.Exit(guard.Main(os.Args, os.Environ())) }
+// Where OpenTelemetry's SDKs send to unless they are told otherwise. Only of IPv4: the collector's default is no other, and
+// a client that finds nobody on ::1 turns to 127.0.0.1.
+const (
+	otlpGRPC = "127.0.0.1:4317"
+	otlpHTTP = "127.0.0.1:4318"
+)
+
+func main() { os.Exit(guard.Main(os.Args, os.Environ(), otlpGRPC, otlpHTTP)) }

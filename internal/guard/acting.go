@@ -145,9 +145,15 @@ func (a acting) openTelemetry() {
 // maxDrained bounds a delivery that nobody wants.
 const maxDrained = 4 << 20
 
-// retire takes the deliveries of the Telemetry API in the place of the collector that will not come back, and forgets
-// them: Lambda would keep what is not taken in the function's memory, and try again and again.
+// retire does in the place of the collector that will not come back what keeps others from waiting for it.
 func (a acting) retire() {
+	a.drainTelemetry()
+	a.refuser.listen(a.settings.OTLP)
+}
+
+// drainTelemetry takes the deliveries of the Telemetry API and forgets them: Lambda would keep what is not taken in the
+// function's memory, and try again and again.
+func (a acting) drainTelemetry() {
 	if a.telemetry == nil || a.drain != nil {
 		return
 	}
@@ -179,7 +185,10 @@ func (g *Guard) watch(generation int, p *process, stderr *os.File, server *http1
 	case <-timer.C:
 	}
 	last := copier.text()
-	g.do(input{act: func(now time.Time) { g.machine.died(now, generation, x, last) }})
+	g.do(input{
+		act:   func(now time.Time) { g.machine.died(now, generation, x, last) },
+		plain: func() { g.refuser.listen(g.settings.OTLP) }, // where the dead one listened
+	})
 	_ = server.Close()
 	select {
 	case <-copied:

@@ -11,7 +11,7 @@ import (
 	"github.com/otelcol-lambda/otelcol-lambda/internal/guard/contract"
 )
 
-// The variables of AWS Lambda that matter here.
+// The variables of AWS Lambda, of Go and of the layer that matter here.
 const (
 	envRuntimeAPI     = "AWS_LAMBDA_RUNTIME_API"
 	envInitType       = "AWS_LAMBDA_INITIALIZATION_TYPE"
@@ -20,6 +20,7 @@ const (
 	envGoMemoryLimit  = "GOMEMLIMIT"
 	envGoMaxProcs     = "GOMAXPROCS"
 	envGoDebug        = "GODEBUG"
+	envLogLevel       = "OPENTELEMETRY_EXTENSION_LOG_LEVEL"
 	oneProcessorMB    = 1769 // AWS Lambda: the memory size that comes with one vCPU
 	memoryPercent     = 40
 	minMemoryLimitMiB = 32

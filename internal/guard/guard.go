@@ -7,6 +7,7 @@ package guard
 
 import (
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -26,6 +27,8 @@ type Settings struct {
 	Program, Fuller string
 	// Stdin, Stdout and Stderr are descriptors for the collector. The guard's own lines go to Stdout.
 	Stdin, Stdout, Stderr int
+	// OTLP are the addresses that the function sends telemetry to, which is refused there when there will be no collector.
+	OTLP []string
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -36,6 +39,7 @@ type Guard struct {
 	settings Settings
 	address  string
 	managed  bool
+	debug    bool
 	log      *writer
 	spawner  *spawner
 	machine  *machine
@@ -63,6 +67,7 @@ type Guard struct {
 	collector *process
 	telemetry *socket.Listener
 	drain     *http1.Server
+	refuser   *refuser
 
 	background sync.WaitGroup
 }
@@ -84,10 +89,12 @@ type waiter struct {
 func New(s Settings) *Guard {
 	address, _ := lookup(s.Environ, envRuntimeAPI)
 	initType, _ := lookup(s.Environ, envInitType)
+	logLevel, _ := lookup(s.Environ, envLogLevel)
 	g := &Guard{
 		settings:     s,
 		address:      address,
 		managed:      initType == managedInstances,
+		debug:        strings.EqualFold(logLevel, string(levelDebug)),
 		registration: registration{done: make(chan struct{})},
 		inputs:       make(chan input, 16),
 		signals:      make(chan struct{}, 1),
@@ -95,6 +102,7 @@ func New(s Settings) *Guard {
 		ended:        make(chan struct{}),
 	}
 	g.next = newClient(address, nil)
+	g.refuser = newRefuser(g.say)
 	return g
 }
 
@@ -180,11 +188,12 @@ func (g *Guard) degrade(reason any) {
 	}
 	g.panicked = true
 	g.initOver.Store(true)
-	g.say(levelError, "The guard of the collector has failed and stops the collector. The function is not affected, but "+
-		"its telemetry is not collected.", str("panic", panicText(reason)))
+	g.say(levelError, "The guard of the collector has failed and stops the collector. "+uncollected,
+		str("panic", panicText(reason)))
 	if g.collector != nil {
-		g.collector.signal(syscall.SIGKILL)
+		g.collector.signal(syscall.SIGKILL) // and when it has ended, another attempt is made
 	}
+	g.survives("refusing", func() { g.refuser.listen(g.settings.OTLP) })
 	select {
 	case <-g.registration.done:
 		g.askLambda()
@@ -227,6 +236,9 @@ func (g *Guard) survives(name string, run func()) (returned bool) {
 
 // say logs a line.
 func (g *Guard) say(l level, message string, fields ...field) {
+	if l == levelDebug && !g.debug {
+		return
+	}
 	g.log.put(appendLine(nil, time.Now(), l, message, fields))
 }
 
@@ -344,6 +356,11 @@ func (g *Guard) end() int {
 		_ = g.drain.Close()
 	}
 	g.spawner.close()
+	g.refuser.close()
+	if requests := g.refuser.requests.Load(); requests > 0 {
+		g.say(levelWarn, "The function sent telemetry when no collector ran: it was refused and is lost",
+			num("requests", requests))
+	}
 	g.log.close()
 	return g.status
 }

@@ -144,6 +144,7 @@ func newHost(t *testing.T, l *lambdaStub, fault string) *host {
 		Args:    []string{"/opt/extensions/otelcol-lambda"},
 		Environ: []string{"PATH=" + os.Getenv("PATH"), envRuntimeAPI + "=" + l.address, testDir + "=" + h.dir, testFault + "=" + fault},
 		Program: self,
+		OTLP:    []string{anyPort},
 		Stdin:   int(null.Fd()), Stdout: int(h.stdout.Fd()), Stderr: int(null.Fd()),
 	})
 	return h
@@ -174,6 +175,29 @@ func (h *host) logged(t *testing.T) string {
 	text, err := os.ReadFile(h.stdout.Name())
 	require.NoError(t, err)
 	return string(text)
+}
+
+// refuses returns where the guard refuses what the function sends, "" if nowhere.
+func (h *host) refuses() string {
+	h.refuser.mu.Lock()
+	defer h.refuser.mu.Unlock()
+	for _, l := range h.refuser.listeners {
+		return l.Address()
+	}
+	return ""
+}
+
+// requireRefuses waits until the guard refuses, and has it refuse a request of each protocol.
+func (h *host) requireRefuses(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool { return h.refuses() != "" }, patience, time.Millisecond)
+	address := h.refuses()
+	_, err := newGRPCClient(t, address).Export(t.Context(), traces(1))
+	requireRefused(t, err)
+	resp, err := newHTTPClient(t).Post("http://"+address+"/v1/traces", typeJSON, strings.NewReader("{}"))
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusNotFound, resp.StatusCode)
 }
 
 func TestRun(t *testing.T) {
@@ -227,6 +251,97 @@ func TestRunDegraded(t *testing.T) {
 		require.Zero(t, h.ends(t))
 		require.Equal(t, 1, strings.Count(h.logged(t), "The guard of the collector has failed"))
 		require.Contains(t, h.logged(t), panicText(reason))
+	}
+}
+
+// When there will be no collector, the function must not wait for one.
+func TestRunRefuses(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*Settings){
+		"wrong configuration": func(s *Settings) { s.Environ = append(s.Environ, testFault+"=config@start") },
+		"missing component":   func(s *Settings) { s.Environ = append(s.Environ, testFault+"=missingeverywhere@start") },
+		"no program":          func(s *Settings) { s.Program = "/not/there" },
+		"too many deaths":     func(s *Settings) { s.Environ = append(s.Environ, testFault+"=exit3@start") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLambdaStub(t)
+			h := newHost(t, l, "")
+			settings := h.settings
+			settings.Environ = settings.Environ[:len(settings.Environ)-1]
+			change(&settings)
+			h.Guard = New(settings)
+			h.run(t)
+			l.await(t, pathNext)
+			for h.refuses() == "" {
+				l.invoke()
+				l.await(t, pathNext)
+			}
+			h.requireRefuses(t)
+			l.shutdown()
+			require.Zero(t, h.ends(t))
+			require.Equal(t, 1, strings.Count(h.logged(t), "what the function sends is refused")+
+				strings.Count(h.logged(t), "what it sends is refused"))
+			require.Contains(t, h.logged(t), `it was refused and is lost","telemetry.self":"otelcol-lambda","requests":2`)
+		})
+	}
+}
+
+// A collector that comes back needs its ports, and what finds nobody there may be sent again.
+func TestRunRefusesNothingBetweenCollectors(t *testing.T) {
+	t.Parallel()
+	l := newLambdaStub(t)
+	h := newHost(t, l, "exit3@start")
+	settings := h.settings
+	settings.Environ = append(settings.Environ, testFaulty+"=3")
+	h.Guard = New(settings)
+	h.run(t)
+	l.await(t, pathNext)
+	for !strings.Contains(h.logged(t), "The collector is back") {
+		l.invoke()
+		l.await(t, pathNext)
+		require.Empty(t, h.refuses())
+	}
+	l.shutdown()
+	require.Zero(t, h.ends(t))
+	require.Equal(t, 3, strings.Count(h.logged(t), "The collector has ended"))
+	require.NotContains(t, h.logged(t), "refused")
+}
+
+// A guard with a fault stops the collector, and takes its ports when it has ended.
+func TestRunDegradedRefuses(t *testing.T) {
+	t.Parallel()
+	l := newLambdaStub(t)
+	h := newHost(t, l, "listen@start")
+	h.run(t)
+	l.await(t, pathNext)
+	address, err := os.ReadFile(filepath.Join(h.dir, "listens"))
+	require.NoError(t, err)
+	h.do(input{act: func(time.Time) {
+		h.settings.OTLP = []string{strings.TrimSpace(string(address))}
+		panic("a reason")
+	}})
+	h.requireRefuses(t)
+	l.shutdown()
+	require.Zero(t, h.ends(t))
+	require.Contains(t, h.logged(t), `"requests":2`)
+}
+
+// Whose log level asks for it gets to know that somebody else has a port.
+func TestSayDebug(t *testing.T) {
+	t.Parallel()
+	for level, says := range map[string]bool{"": false, "info": false, "debug": true, "DEBUG": true} {
+		l := newLambdaStub(t)
+		h := newHost(t, l, "config@start")
+		settings := h.settings
+		settings.Environ = append(settings.Environ, envLogLevel+"="+level)
+		settings.OTLP = []string{l.address}
+		h.Guard = New(settings)
+		h.run(t)
+		l.await(t, pathNext)
+		l.shutdown()
+		require.Zero(t, h.ends(t))
+		require.Equal(t, says, strings.Contains(h.logged(t), "address already in use"), level)
 	}
 }
 

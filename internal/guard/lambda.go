@@ -33,6 +33,7 @@ const (
 	statusOK            = 200
 	statusAccepted      = 202
 	statusForbidden     = 403
+	statusNotFound      = 404
 	statusInternalError = 500
 	statusBadGateway    = 502
 )

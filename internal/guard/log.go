@@ -13,6 +13,7 @@ import (
 type level string
 
 const (
+	levelDebug level = "debug"
 	levelInfo  level = "info"
 	levelWarn  level = "warn"
 	levelError level = "error"

@@ -324,17 +324,16 @@ func (m *machine) died(now time.Time, generation int, x exit, last string) {
 		m.exit(m.status)
 		return
 	case x.code == contract.ExitConfigInvalid:
-		m.turnOff("The collector's configuration is wrong. The function is not affected, but its telemetry is not "+
-			"collected.", str("error", last))
+		m.turnOff("The collector's configuration is wrong. "+uncollected, str("error", last))
 	case x.code == contract.ExitMissingComponent && m.fuller != "" && m.program != m.fuller:
 		m.log(levelInfo, "The configuration needs a component that the collector does not have: the full one is used. "+
 			"A configuration without it starts faster.", str("error", last))
 		m.program = m.fuller
 		m.startCollector(now, !m.initOver)
 	case x.code == contract.ExitMissingComponent:
-		m.turnOff("The configuration needs a component that this layer does not have. The function is not affected, "+
-			"but its telemetry is not collected. Take the component out, or use a layer that has it: one that is built with "+
-			"it in `builder-config.yaml`.", str("error", last))
+		m.turnOff("The configuration needs a component that this layer does not have. "+uncollected+" Take the "+
+			"component out, or use a layer that has it: one that is built with it in `builder-config.yaml`.",
+			str("error", last))
 	default:
 		m.crashed(now, before, x, last)
 	}
@@ -353,7 +352,8 @@ func (m *machine) crashed(now time.Time, before stance, x exit, last string) {
 	const consequence = ". The function is not affected; telemetry that was not delivered is lost. "
 	switch {
 	case m.deaths >= maxDeaths:
-		m.turnOff(cause+consequence+"It has ended too often and stays off.", fields...)
+		m.turnOff(cause+consequence+"It has ended too often and stays off: what the function sends is "+
+			"refused.", fields...)
 	case m.deaths == 1 && !m.initOver && before != leaving && now.Sub(m.initBegan) < m.initTimeout/2:
 		// Once Init is over Lambda takes no subscription, so an early death would cost all events of the environment.
 		m.log(levelError, cause+consequence+"It is started once more before the first invocation.", fields...)
@@ -365,6 +365,9 @@ func (m *machine) crashed(now time.Time, before stance, x exit, last string) {
 		}
 	}
 }
+
+// uncollected is what it means for the function that there will be no collector.
+const uncollected = "The function is not affected, but its telemetry is not collected: what it sends is refused."
 
 func (m *machine) turnOff(message string, fields ...field) {
 	m.off = true
@@ -380,8 +383,7 @@ func (m *machine) startCollector(now time.Time, awaited bool) {
 	err := m.start(m.program, m.generation)
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission):
-		m.turnOff("The collector cannot be started. The function is not affected, but its telemetry is not collected.",
-			str("program", m.program), str("error", err.Error()))
+		m.turnOff("The collector cannot be started. "+uncollected, str("program", m.program), str("error", err.Error()))
 		return
 	case err != nil:
 		// The environment is short of memory, processes or descriptors, which may pass.

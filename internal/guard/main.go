@@ -19,7 +19,9 @@ import (
 //
 // Called with arguments or outside Lambda it is the collector, whose command line it does not have itself. It is the
 // collector also where it cannot reach Lambda's API: a host name that needs DNS.
-func Main(args, environ []string) int {
+//
+// otlp are the addresses at which it refuses what the function sends when there will be no collector: see Settings.
+func Main(args, environ []string, otlp ...string) int {
 	// The guard passes one thing on at a time. With more processors Go's runtime would wake up threads for it that find
 	// nothing to do.
 	runtime.GOMAXPROCS(1)
@@ -39,6 +41,7 @@ func Main(args, environ []string) int {
 	g := New(Settings{
 		Args: args, Environ: environ, Program: collector, Fuller: fuller,
 		Stdin: syscall.Stdin, Stdout: syscall.Stdout, Stderr: syscall.Stderr,
+		OTLP: otlp,
 	})
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)

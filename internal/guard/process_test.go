@@ -25,10 +25,10 @@ const (
 	killed      = "error: The collector was killed because it did not ask for events any more. The function is not affected; telemetry that was not delivered is lost. "
 	onceMore    = "It is started once more before the first invocation."
 	later       = "It is restarted at a later invocation."
-	tooOften    = "It has ended too often and stays off."
+	tooOften    = "It has ended too often and stays off: what the function sends is refused."
 	back        = "info: The collector is back"
-	invalid     = "error: The collector's configuration is wrong."
-	lacks       = "error: The configuration needs a component that this layer does not have. The function is not affected, but its telemetry is not collected. "
+	invalid     = "error: The collector's configuration is wrong. " + uncollected
+	lacks       = "error: The configuration needs a component that this layer does not have. " + uncollected + " "
 	fullIsUsed  = "info: The configuration needs a component that the collector does not have: the full one is used."
 	gaveUp      = "error: The collector reports that it cannot work."
 	notReady    = "warn: The collector is not ready in the time that Init waits for it."
@@ -133,7 +133,7 @@ func TestFaults(t *testing.T) {
 			"unknown processor `transform`", false,
 		},
 		"is not there": {
-			setup{bare: true}, 0, []string{"error: The collector cannot be started."}, "no such file or directory", false,
+			setup{bare: true}, 0, []string{"error: The collector cannot be started. " + uncollected}, "no such file or directory", false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

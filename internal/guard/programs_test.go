@@ -232,6 +232,12 @@ func (c *collector) misbehave(moment string) {
 		// Neither events nor signals reach it.
 		ignoreSignals()
 		select {}
+	case "listen":
+		l, err := net.Listen("tcp", anyPort)
+		if err != nil {
+			die("%s", err)
+		}
+		c.trace("listens", l.Addr().String())
 	case "slow":
 		time.Sleep(700 * time.Millisecond)
 	case "initerror":

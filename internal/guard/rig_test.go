@@ -61,7 +61,7 @@ func guardProgram(t *testing.T) string {
 			return
 		}
 		args := append([]string{"build", "-o", filepath.Join(built.dir, "guard")}, raceFlags()...)
-		out, err := exec.Command("go", append(args, "github.com/otelcol-lambda/otelcol-lambda/cmd/guard")...).CombinedOutput()
+		out, err := exec.Command("go", append(args, "./testdata/guard")...).CombinedOutput()
 		if err != nil {
 			built.err = &buildError{string(out)}
 		}

@@ -86,7 +86,15 @@ func readBody(r *bufio.Reader, f framing, limits Limits) ([]byte, error) {
 	if f.length == 0 {
 		return nil, nil
 	}
+	if limits.discard {
+		return nil, discardBytes(r, f.length)
+	}
 	return appendBytes(make([]byte, 0, min(f.length, bodyStep)), r, f.length)
+}
+
+func discardBytes(r *bufio.Reader, n int) error {
+	_, err := r.Discard(n)
+	return unexpected(err)
 }
 
 // readToEnd reads a body that ends with the connection.
@@ -114,10 +122,10 @@ func appendBytes(dst []byte, r io.Reader, n int) ([]byte, error) {
 	return dst, nil
 }
 
-// readChunked reads chunks, their extensions and the trailers, and keeps what is in the chunks.
+// readChunked reads chunks, their extensions and the trailers, and keeps what is in the chunks unless that is unwanted.
 func readChunked(r *bufio.Reader, limits Limits) ([]byte, error) {
 	var body []byte
-	left := limits.HeaderBytes
+	room, left := limits.BodyBytes, limits.HeaderBytes
 	for {
 		size, err := readChunkSize(r, &left)
 		if err != nil {
@@ -126,10 +134,16 @@ func readChunked(r *bufio.Reader, limits Limits) ([]byte, error) {
 		if size == 0 {
 			break
 		}
-		if size > limits.BodyBytes-len(body) {
+		if size > room {
 			return nil, ErrBodyTooLarge
 		}
-		if body, err = appendBytes(body, r, size); err != nil {
+		room -= size
+		if limits.discard {
+			err = discardBytes(r, size)
+		} else {
+			body, err = appendBytes(body, r, size)
+		}
+		if err != nil {
 			return nil, err
 		}
 		var end [2]byte

@@ -125,6 +125,7 @@ func checkRequest(t *testing.T, in []byte) bool {
 	slowRest, err := io.ReadAll(slow)
 	require.NoError(t, err)
 	require.Equal(t, slowRest, rest)
+	requireDiscarded(t, in, req, rest)
 
 	// The empty line before a request is the one thing that net/http is stricter about, besides URLs and names of
 	// trailers, which do not matter here.
@@ -152,6 +153,20 @@ func checkRequest(t *testing.T, in []byte) bool {
 	require.Equal(t, string(body), string(req.Body))
 	require.Equal(t, theirRest, rest)
 	return true
+}
+
+// requireDiscarded checks that without its body a request reads the same.
+func requireDiscarded(t *testing.T, in []byte, req *Request, rest []byte) {
+	t.Helper()
+	r := bufio.NewReader(bytes.NewReader(in))
+	discarded, err := DiscardRequest(r, io.Discard)
+	require.NoError(t, err)
+	require.Nil(t, discarded.Body)
+	discarded.Body = req.Body
+	require.Equal(t, req, discarded)
+	after, err := io.ReadAll(r)
+	require.NoError(t, err)
+	require.Equal(t, rest, after)
 }
 
 // FuzzReadResponse is FuzzReadRequest for responses. head chooses between HEAD and GET.

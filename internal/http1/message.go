@@ -54,6 +54,9 @@ type Limits struct {
 	// BodyBytes is the size of the decoded body: 1 MiB by default, to which Lambda's own API limits
 	// bodies, and never more than 1 GiB.
 	BodyBytes int
+
+	// discard says that bodies are read and not kept.
+	discard bool
 }
 
 func (l Limits) withDefaults() Limits {

@@ -18,6 +18,15 @@ func ReadRequest(r *bufio.Reader, limits Limits) (req *Request, keepAlive bool, 
 	return readRequest(r, limits, nil)
 }
 
+// DiscardRequest reads a request for somebody who answers it without its body, which may have up to 1 GiB and takes no
+// memory. If the peer waits for `100 Continue` before it sends the body, that is written to w.
+//
+// Errors are as of ReadRequest, and those of w.
+func DiscardRequest(r *bufio.Reader, w io.Writer) (*Request, error) {
+	req, _, err := readRequest(r, Limits{BodyBytes: maxLength, discard: true}, w)
+	return req, err
+}
+
 // readRequest is ReadRequest that writes `100 Continue` to expecter if the peer waits for it before it sends the body.
 func readRequest(r *bufio.Reader, limits Limits, expecter io.Writer) (*Request, bool, error) {
 	limits = limits.withDefaults()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -478,6 +479,51 @@ func TestLargeBodies(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20))
+}
+
+func TestDiscardRequest(t *testing.T) {
+	const head = "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n"
+	size := 64 << 20
+	for name, in := range map[string]io.Reader{
+		"fixed length": io.MultiReader(strings.NewReader(head+"Content-Length: "+strconv.Itoa(size)+"\r\n\r\n"),
+			io.LimitReader(zeros{}, int64(size)), strings.NewReader("rest")),
+		"chunks": io.MultiReader(
+			strings.NewReader(head+"Transfer-Encoding: chunked\r\n\r\n"+strconv.FormatInt(int64(size), 16)+"\r\n"),
+			io.LimitReader(zeros{}, int64(size)), strings.NewReader("\r\n3\r\nabc\r\n0\r\n\r\nrest")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			r := bufio.NewReader(in)
+			var told strings.Builder
+			req, err := DiscardRequest(r, &told)
+			runtime.ReadMemStats(&after)
+			require.NoError(t, err)
+			require.Equal(t, "POST", req.Method)
+			require.Empty(t, req.Body)
+			require.Equal(t, "HTTP/1.1 100 Continue\r\n\r\n", told.String())
+			rest, err := io.ReadAll(r)
+			require.NoError(t, err)
+			require.Equal(t, "rest", string(rest))
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20))
+		})
+	}
+}
+
+func TestDiscardRequestErrors(t *testing.T) {
+	for in, want := range map[string]error{
+		"":        io.EOF,
+		"PRI * H": io.ErrUnexpectedEOF,
+		"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nab":                                      io.ErrUnexpectedEOF,
+		"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1073741824\r\n\r\nab":                             ErrBodyTooLarge,
+		"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab":                        io.ErrUnexpectedEOF,
+		"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n3fffffff\r\nab":       ErrBodyTooLarge,
+		"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n":           ErrMalformed,
+		"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n0\r\n\r\n": ErrMalformed,
+	} {
+		_, err := DiscardRequest(bufio.NewReader(strings.NewReader(in)), io.Discard)
+		require.ErrorIs(t, err, want, in)
+	}
 }
 
 func TestDefaultLimits(t *testing.T) {
