@@ -33,16 +33,21 @@ type environment struct {
 	guarded bool
 	// telemetryFD is the descriptor of a listener that the guard has opened, if any.
 	telemetryFD string
+	// httpAddress and grpcAddress are where the function's OTLP is refused if there will be no collector. Empty ones are
+	// left alone.
+	httpAddress, grpcAddress string
 	// warnings are about the variables themselves.
 	warnings []string
 }
 
 func readEnvironment() environment {
 	executable, _ := os.Executable() // without it, the layer is taken to be where Lambda puts it
-	return parseEnvironment(os.Getenv, executable, func(path string) bool {
+	env := parseEnvironment(os.Getenv, executable, func(path string) bool {
 		_, err := os.Stat(path)
 		return err == nil
 	})
+	env.httpAddress, env.grpcAddress = defaultHTTPAddress, defaultGRPCAddress
+	return env
 }
 
 func parseEnvironment(getenv func(string) string, executable string, exists func(string) bool) environment {

@@ -52,8 +52,10 @@ func runOnLambda(env environment) int {
 			maxReason, strings.TrimSuffix(reason, "."), advice(err), strings.Join(redactURIs(env.configURIs), ", "))
 		return exitStatus(err)
 	}
-	logger.Error("The collector does not run. The function is not affected, but its telemetry is not collected. "+
+	logger.Error("The collector does not run. The function is not affected, but its telemetry is not collected: what it sends "+
+		"is refused. "+
 		advice(err), zap.Error(err), zap.Strings("config", redactURIs(env.configURIs)))
+	defer env.refuse(ctx, logger)()
 	standBy(ctx, reg, logger)
 	return 0
 }
