@@ -44,7 +44,7 @@ func TestRefuse(t *testing.T) {
 	// Where somebody listens already, nobody is disturbed.
 	env.refuse(t.Context(), zap.NewNop())()
 	stop()
-	_, err = http.Post("http://"+env.httpAddress+"/v1/traces", "application/x-protobuf", strings.NewReader("x"))
+	_, err = new(net.Dialer).DialContext(t.Context(), "tcp", env.httpAddress)
 	require.Error(t, err)
 	http.DefaultClient.CloseIdleConnections()
 }

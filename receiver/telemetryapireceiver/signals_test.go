@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -221,7 +222,7 @@ func TestHeldLinesAreBounded(t *testing.T) {
 					require.Equal(t, trace, spans[0].TraceID(), "the lines and the span that there is in the end agree")
 				}
 				require.False(t, trace.IsEmpty())
-				require.Zero(t, len(r.Health().Counts()))
+				require.Empty(t, r.Health().Counts())
 			})
 		})
 	}
@@ -366,7 +367,7 @@ func TestUsage(t *testing.T) {
 // TestFinish counts an Init that failed unless the invocation that comes next tells of it.
 func TestFinish(t *testing.T) {
 	for resumes, want := range map[bool]int{true: 0, false: 1} {
-		t.Run(fmt.Sprint(resumes), func(t *testing.T) {
+		t.Run(strconv.FormatBool(resumes), func(t *testing.T) {
 			r := newRig(t, nil)
 			r.consume(t,
 				r.event(telemetryapi.EventInitStart, `{"initializationType":"on-demand","phase":"init"}`),
