@@ -310,12 +310,14 @@ _ocb/components.go:
 	@gofmt -s -w $@
 
 .PHONY: generate
-generate: _ocb/components.go ## Write components.go from builder-config.yaml
+generate: _ocb/components.go ## Write components.go from builder-config.yaml, and documentation.md from metadata.yaml
 	@cp _ocb/components.go components.go
+	@$(GO) test -count=1 -run '^TestDocumentation$$' ./receiver/telemetryapireceiver -update
 
 .PHONY: check-generated
-check-generated: _ocb/components.go ## Fail when components.go is not what builder-config.yaml makes
+check-generated: _ocb/components.go ## Fail when what make generate writes is stale
 	@diff -u components.go _ocb/components.go || { echo 'components.go is stale: run make generate'; exit 1; }
+	@$(GO) test -count=1 -run '^TestDocumentation$$' ./receiver/telemetryapireceiver
 
 .PHONY: lock
 lock: ## Write go.mod and go.sum of the distribution DIST

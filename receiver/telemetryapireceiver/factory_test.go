@@ -23,8 +23,8 @@ func TestFactory(t *testing.T) {
 	require.Equal(t, component.MustNewType("telemetryapi"), factory.Type())
 	require.NoError(t, componenttest.CheckConfigStruct(factory.CreateDefaultConfig()))
 	require.Equal(t, component.StabilityLevelAlpha, factory.LogsStability())
-	require.Equal(t, component.StabilityLevelDevelopment, factory.TracesStability())
-	require.Equal(t, component.StabilityLevelDevelopment, factory.MetricsStability())
+	require.Equal(t, component.StabilityLevelAlpha, factory.TracesStability())
+	require.Equal(t, component.StabilityLevelAlpha, factory.MetricsStability())
 }
 
 // TestMetadata holds the constants, which are written by hand, against metadata.yaml.

@@ -16,6 +16,6 @@ var (
 // The stability of the signals.
 const (
 	LogsStability    = component.StabilityLevelAlpha
-	TracesStability  = component.StabilityLevelDevelopment
-	MetricsStability = component.StabilityLevelDevelopment
+	TracesStability  = component.StabilityLevelAlpha
+	MetricsStability = component.StabilityLevelAlpha
 )
