@@ -76,6 +76,8 @@ type lambdaExtension struct {
 	deadline     time.Time
 	// resumes says that the environment goes on with another process.
 	resumes bool
+	// lastCall says that there is no more to come.
+	lastCall bool
 }
 
 var (
@@ -199,6 +201,13 @@ func (e *lambdaExtension) Schedule() Schedule {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.schedule
+}
+
+// LastCall implements Lifecycle.
+func (e *lambdaExtension) LastCall() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.lastCall
 }
 
 // Resumes implements Lifecycle.

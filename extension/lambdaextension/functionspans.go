@@ -51,6 +51,7 @@ type FunctionSpans struct {
 	mu     sync.Mutex
 	scope  string
 	active bool
+	rooted bool
 	// roots are the invocations' own spans by request id; order is the ids, oldest first.
 	roots map[string]SpanRef
 	order []string
@@ -107,6 +108,13 @@ func (f *FunctionSpans) Active() bool {
 	return f.active
 }
 
+// Rooted reports whether the function has sent the span of an invocation in this environment.
+func (f *FunctionSpans) Rooted() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.rooted
+}
+
 // Orphan returns the span that the current invocation's other spans hang on and that has not come itself, as is so for the
 // span of an invocation that does not get to its end. The span id is zero if there are several candidates, all of one
 // trace. It is false if there are none or of several traces, and always on Managed Instances.
@@ -139,17 +147,14 @@ func (f *FunctionSpans) Begin(requestID string) {
 	f.current = requestID
 }
 
-// End says that all that there is to know of an invocation is used, and forgets it.
+// End says that an invocation is over, so that spans from now on are of another one. Its own span is remembered for as long
+// as there is room: others may ask for it.
 func (f *FunctionSpans) End(requestID string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.current == requestID {
 		f.forgetMissing()
 		f.current = ""
-	}
-	if _, ok := f.roots[requestID]; ok {
-		delete(f.roots, requestID)
-		f.order = slices.DeleteFunc(f.order, func(id string) bool { return id == requestID })
 	}
 }
 
@@ -172,6 +177,7 @@ func (f *FunctionSpans) observe(spans ptrace.SpanSlice, ended []string) []string
 }
 
 func (f *FunctionSpans) addRoot(id string, ref SpanRef) {
+	f.rooted = true
 	if len(id) > maxRequestIDBytes {
 		return
 	}

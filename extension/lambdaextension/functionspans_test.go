@@ -108,9 +108,8 @@ func TestFunctionSpansInvocation(t *testing.T) {
 
 	f.End("1")
 	_, ok = f.Invocation("1")
-	require.False(t, ok)
-	_, ok = f.Invocation("2")
-	require.True(t, ok)
+	require.True(t, ok, "another receiver may want to know")
+	require.True(t, f.Rooted())
 
 	// Lambda tries an invocation again under its id.
 	e.sees(sent{trace: 5, id: 5, kind: ptrace.SpanKindServer, requestID: "2"})
@@ -215,8 +214,6 @@ func TestFunctionSpansAreBounded(t *testing.T) {
 			require.False(t, ok)
 			_, ok = f.Orphan()
 			require.False(t, ok, "there are too many to tell, or it is not for a Managed Instance to say")
-			f.End(strconv.Itoa(sends - 1))
-			require.Len(t, f.order, want-1)
 		})
 	}
 }
@@ -267,7 +264,7 @@ func TestFunctionSpansConcurrently(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.Empty(t, f.order)
+	require.LessOrEqual(t, len(f.order), maxRemembered)
 }
 
 // request is what a function sends at the end of an invocation: children of the invocation's span, then that.

@@ -63,6 +63,10 @@ type Lifecycle interface {
 	// Telemetry API, and back if its events come after all.
 	Schedule() Schedule
 
+	// LastCall reports whether the environment is ending and Lambda has told all that it tells in time. Before that, more may
+	// come even if the environment ends already.
+	LastCall() bool
+
 	// Resumes reports whether another process will follow in the environment when this one ends: it is being reset, because
 	// the function timed out or failed. It is false before the end.
 	Resumes() bool

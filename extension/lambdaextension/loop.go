@@ -329,6 +329,9 @@ func (e *lambdaExtension) shutdown(ctx context.Context, event extensionsapi.Even
 	ctx, cancel := context.WithDeadline(ctx, now.Add(left*2/3))
 	defer cancel()
 	e.awaitLastEvents(ctx, lastRequestID)
+	e.mu.Lock()
+	e.lastCall = true
+	e.mu.Unlock()
 	if err := e.flushAll(ctx); err != nil {
 		e.logger.Debug("Not everything was delivered before shutdown", zap.Error(err))
 	}

@@ -85,6 +85,8 @@ func (*fakeLifecycle) OnInvoke(func()) func() { return func() {} }
 
 func (*fakeLifecycle) Resumes() bool { return false }
 
+func (*fakeLifecycle) LastCall() bool { return false }
+
 func (*fakeLifecycle) FunctionSpans() *lambdaextension.FunctionSpans { return nil }
 
 func (*fakeLifecycle) ReserveSpool(string) func() { return func() {} }

@@ -6,6 +6,9 @@ package telemetryapireceiver
 import (
 	"context"
 
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
 	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
 )
 
@@ -26,25 +29,28 @@ func (r *telemetryReceiver) Drain(ctx context.Context) (moved bool) {
 		return moved
 	}
 	r.prepare()
-	last := !r.shutdownDeadline().IsZero()
+	last := r.lastCall()
 	if last {
-		waiting := len(r.held.events) > 0
-		r.finish(ctx)
-		moved = moved || waiting
+		moved = r.finish(ctx, keep) || moved
 	} else if len(r.held.events) > 0 {
-		r.passLogs(ctx, false)
-		moved = true
+		moved = r.passLogs(ctx, r.overripe(false), keep) || moved
 	}
-	if r.metrics == nil {
-		return moved
+	if r.metrics != nil {
+		if last {
+			r.metrics.finish(r.resumes())
+		}
+		if now := r.now(); r.metrics.due(now, last) {
+			moved = r.passMetrics(ctx, now) || moved
+		}
 	}
-	if last {
-		r.metrics.finish(r.resumes())
-	}
-	if now := r.now(); r.metrics.due(now, last) && r.passMetrics(ctx, now) {
-		moved = true
-	}
-	return moved
+	// What there was no room for may find some in another round of this flush, the last one that there is.
+	return moved || last && r.keeps()
+}
+
+// keeps reports whether there is something that the pipelines have not taken.
+func (r *telemetryReceiver) keeps() bool {
+	return len(r.held.events) > 0 || r.keptSpans != (ptrace.Traces{}) ||
+		r.metrics != nil && r.metrics.unsent != (pmetric.Metrics{})
 }
 
 // Flush implements lambdaextension.Participant. Nothing is left to deliver after a Drain.

@@ -8,10 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
 	"github.com/otelcol-lambda/otelcol-lambda/receiver/telemetryapireceiver/internal/faasmetrics"
 	"github.com/otelcol-lambda/otelcol-lambda/receiver/telemetryapireceiver/internal/sandboxstat"
@@ -32,7 +30,7 @@ type platformMetrics struct {
 	interval time.Duration
 	// exported is the wall time of the last export; zero before the first.
 	exported time.Time
-	// unsent are deltas that the pipeline has not taken. Cumulative ones are in the next export again.
+	// unsent is what the pipeline has not taken yet.
 	unsent pmetric.Metrics
 }
 
@@ -99,14 +97,16 @@ func (r *telemetryReceiver) measure() {
 	}
 }
 
-// passMetrics gives what has been measured to the pipeline, and reports whether there was anything. The caller has the turn.
+// passMetrics gives what has been measured to the pipeline, and reports whether it has taken anything. What it does not take is
+// kept. The caller has the turn.
 func (r *telemetryReceiver) passMetrics(ctx context.Context, now time.Time) (moved bool) {
 	p := r.metrics
-	if p.unsent != (pmetric.Metrics{}) {
+	// Cumulative points are in the next export again, if there is one.
+	if p.unsent != (pmetric.Metrics{}) && (p.delta || p.aggregator.Empty()) {
 		if !r.sendMetrics(ctx, p.unsent) {
 			return false
 		}
-		moved, p.unsent = true, pmetric.Metrics{}
+		p.unsent, p.exported, moved = pmetric.Metrics{}, now.Round(0), true
 	}
 	if p.aggregator.Empty() {
 		return moved
@@ -117,14 +117,23 @@ func (r *telemetryReceiver) passMetrics(ctx context.Context, now time.Time) (mov
 	sm := rm.ScopeMetrics().AppendEmpty()
 	r.mapper.putScope(sm.Scope())
 	p.aggregator.Collect(now, sm.Metrics())
-	p.exported = now.Round(0)
-	if r.sendMetrics(ctx, metrics) {
-		return true
+	if p.unsent = metrics; !r.sendMetrics(ctx, metrics) {
+		return moved
 	}
-	if p.delta {
-		p.unsent = metrics
+	p.unsent, p.exported = pmetric.Metrics{}, now.Round(0)
+	return true
+}
+
+// left counts what will not be delivered.
+func (p *platformMetrics) left(now time.Time) (points int) {
+	if p.unsent != (pmetric.Metrics{}) {
+		points = p.unsent.DataPointCount()
 	}
-	return moved
+	if !p.aggregator.Empty() {
+		points += p.aggregator.Collect(now, pmetric.NewMetricSlice())
+	}
+	p.unsent = pmetric.Metrics{}
+	return points
 }
 
 // sendMetrics is false if the pipeline may take the metrics later. What it will never take is counted as dropped.
@@ -135,9 +144,9 @@ func (r *telemetryReceiver) sendMetrics(ctx context.Context, metrics pmetric.Met
 	metrics.CopyTo(own)
 	err := r.nextMetrics.ConsumeMetrics(ctx, own)
 	r.obs.EndMetricsOp(ctx, dataFormat, count, err)
-	if err != nil && consumererror.IsPermanent(err) {
-		r.account(health.SignalMetrics, count, err)
-		return true
+	if err != nil && mayPass(err) {
+		return false
 	}
-	return err == nil
+	r.account(&r.metricsOut, count, err)
+	return true
 }

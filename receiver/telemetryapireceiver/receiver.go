@@ -14,9 +14,7 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
-	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
@@ -35,6 +33,9 @@ const (
 	managedInstances = "lambda-managed-instances"
 
 	dataFormat = "telemetryapi"
+
+	// lastWait is how long a pipeline may take to notice that it is not waited for any more.
+	lastWait = 100 * time.Millisecond
 
 	// refused is the reason for what is dropped because the pipeline has not taken it.
 	refused = "refused by the pipeline"
@@ -55,9 +56,9 @@ type telemetryReceiver struct {
 	functionSpans *lambdaextension.FunctionSpans
 	zone          *zone
 	leave         []func()
-	// shutdownDeadline and resumes are the lifecycle's.
-	shutdownDeadline func() time.Time
-	resumes          func() bool
+	// shutdownDeadline, lastCall and resumes are the lifecycle's.
+	shutdownDeadline  func() time.Time
+	lastCall, resumes func() bool
 
 	// Where telemetry goes; nil where no pipeline of that signal uses the receiver.
 	next        consumer.Logs
@@ -74,9 +75,10 @@ type telemetryReceiver struct {
 	held    heldLines
 	spans   *invocationspans.Builder
 	metrics *platformMetrics
-	drops   dropLog
-	// full says that the last delivery was dropped because the pipeline had no room.
-	full bool
+	// keptSpans are complete, and the pipeline has had no room for them.
+	keptSpans ptrace.Traces
+
+	logsOut, tracesOut, metricsOut outlet
 
 	stopOnce sync.Once
 	stopErr  error
@@ -105,6 +107,10 @@ func newReceiver(set receiver.Settings, cfg *Config) (*telemetryReceiver, error)
 		retryFor: retryFor,
 		turn:     make(chan struct{}, 1),
 		stopping: make(chan struct{}),
+
+		logsOut:    outlet{signal: health.SignalLogs, drops: dropLog{items: "log records"}},
+		tracesOut:  outlet{signal: health.SignalTraces, drops: dropLog{items: "spans"}},
+		metricsOut: outlet{signal: health.SignalMetrics, drops: dropLog{items: "metric points"}},
 	}
 	r.aborted, r.abort = context.WithCancel(context.Background())
 	return r, nil
@@ -129,7 +135,7 @@ func (r *telemetryReceiver) Start(_ context.Context, host component.Host) error 
 	r.registration = lifecycle.Registration
 	r.health = lifecycle.Health()
 	r.shutdownDeadline = lifecycle.ShutdownDeadline
-	r.resumes = lifecycle.Resumes
+	r.lastCall, r.resumes = lifecycle.LastCall, lifecycle.Resumes
 	r.leave = append(r.leave, lifecycle.Join(r))
 	if r.followsSpans() {
 		r.functionSpans = lifecycle.FunctionSpans()
@@ -205,18 +211,37 @@ func (r *telemetryReceiver) stop(ctx context.Context) error {
 		leave()
 	}
 	close(r.stopping)
+	var overdue error
 	select {
 	case r.turn <- struct{}{}:
 	case <-ctx.Done():
-		return fmt.Errorf("wait for the events being passed on: %w", ctx.Err())
+		overdue = fmt.Errorf("wait for the events being passed on: %w", ctx.Err())
+		r.abort() // and whoever has the turn gives it back
+		select {
+		case r.turn <- struct{}{}:
+		case <-time.After(lastWait):
+			return overdue
+		}
 	}
 	// The turn is kept: nobody gets to work after this.
-	if r.mapper != nil {
-		r.finish(ctx)
+	switch {
+	case overdue != nil:
+		r.abandon()
+	case r.mapper != nil:
+		r.finish(ctx, drop)
+		if r.metrics != nil {
+			r.metrics.finish(r.resumes())
+			r.passMetrics(ctx, r.now())
+			if n := r.metrics.left(r.now()); n > 0 {
+				r.health.Drop(health.SignalMetrics, refused, n)
+			}
+		}
 	}
-	r.drops.final(r.logger)
+	for _, o := range []*outlet{&r.logsOut, &r.tracesOut, &r.metricsOut} {
+		o.drops.final(r.logger)
+	}
 	r.sayLeftOut()
-	return nil
+	return overdue
 }
 
 // sayLeftOut logs what was not made telemetry of on purpose.
@@ -268,12 +293,11 @@ func (r *telemetryReceiver) consume(ctx context.Context, events []telemetryapi.E
 	}
 	// Logs first: they say where the instance is that all of it comes from.
 	if r.next != nil {
-		r.held.add(events, r.now())
-		r.passLogs(ctx, false)
+		r.passLogs(ctx, r.ripe(events), wait)
 	} else {
 		r.state.follow(events)
 	}
-	r.passSpans(ctx)
+	r.passSpans(ctx, wait)
 	if r.metrics != nil && r.metrics.always() {
 		r.passMetrics(ctx, r.now())
 	}
@@ -286,103 +310,20 @@ func (r *telemetryReceiver) comeLate(events []telemetryapi.Event) {
 		return
 	}
 	mapper := logMapper{streams: r.config.streams(), logReport: r.config.reports(), filter: r.config.logFilter()}
-	count := 0
-	for _, event := range events {
-		if mapper.wants(event) && !isOwnLine(event) {
-			count++
-		}
-	}
-	if count > 0 {
+	if count := mapper.count(events); count > 0 {
 		r.health.Drop(health.SignalLogs, string(telemetryapi.LossAbandoned), count)
 	}
 }
 
-// passLogs makes records of the events that are held and whose trace is known, or of all of them, and gives them to the
-// pipeline.
-func (r *telemetryReceiver) passLogs(ctx context.Context, all bool) {
-	events := r.held.take(r.ready(all))
-	if len(events) == 0 {
-		return
-	}
-	before := r.state
-	logs := r.mapper.logs(events, &r.state)
-	count := logs.LogRecordCount()
-	if count == 0 {
-		return
-	}
-	again := func() plog.Logs {
-		// The consumer may have changed or emptied what it was given, so the events are mapped once more, from the
-		// same state.
-		state := before
-		return r.mapper.logs(events, &state)
-	}
-	ctx = r.obs.StartLogsOp(ctx)
-	left := count
-	err := r.attempt(ctx, func() error {
-		if logs == (plog.Logs{}) {
-			logs = again()
-		}
-		left = logs.LogRecordCount()
-		err := r.next.ConsumeLogs(ctx, logs)
-		logs = plog.Logs{}
-		if rest, ok := restOf(err); ok {
-			left, again = rest.LogRecordCount(), func() plog.Logs {
-				logs := plog.NewLogs()
-				rest.CopyTo(logs)
-				return logs
-			}
-		}
-		return err
-	})
-	r.obs.EndLogsOp(ctx, dataFormat, count, err)
-	r.account(health.SignalLogs, left, err)
-}
-
-// passSpans gives the spans that are complete to the pipeline.
-func (r *telemetryReceiver) passSpans(ctx context.Context) {
-	if r.spans == nil || r.nextTraces == nil {
-		return
-	}
-	traces := ptrace.NewTraces()
-	rs := traces.ResourceSpans().AppendEmpty()
-	ss := rs.ScopeSpans().AppendEmpty()
-	r.spans.Take(ss.Spans())
-	count := ss.Spans().Len()
-	if count == 0 {
-		return
-	}
-	r.mapper.putScope(ss.Scope())
-	r.mapper.putResource(rs.Resource(), &r.state)
-	ctx = r.obs.StartTracesOp(ctx)
-	err := r.attempt(ctx, func() error {
-		own := ptrace.NewTraces() // what is given away is the consumer's, whatever it returns
-		traces.CopyTo(own)
-		return r.nextTraces.ConsumeTraces(ctx, own)
-	})
-	r.obs.EndTracesOp(ctx, dataFormat, count, err)
-	r.account(health.SignalTraces, count, err)
-}
-
-// account counts what a pipeline has not taken, and says so.
-func (r *telemetryReceiver) account(signal string, left int, err error) {
-	r.full = err != nil && !consumererror.IsPermanent(err)
-	if err == nil {
-		r.drops.recovered()
-		return
-	}
-	r.health.Drop(signal, refused, left)
-	r.drops.dropped(r.logger, r.now(), left, err)
-}
-
 // finish passes on all there is, at the end of the environment.
-func (r *telemetryReceiver) finish(ctx context.Context) {
+func (r *telemetryReceiver) finish(ctx context.Context, p patience) (moved bool) {
 	if r.spans != nil {
 		r.spans.Flush()
 	}
 	if r.next != nil {
-		r.passLogs(ctx, true)
+		moved = r.passLogs(ctx, r.overripe(true), p)
 	}
-	r.passSpans(ctx)
+	return r.passSpans(ctx, p) || moved
 }
 
 // prepare makes what is needed for events when they first come. The caller has the turn. That is done with the first

@@ -68,6 +68,8 @@ func (f *fakeLifecycle) invoke() {
 func (f *fakeLifecycle) FunctionSpans() *lambdaextension.FunctionSpans { return &f.spans }
 func (f *fakeLifecycle) Resumes() bool                                 { return f.resumes }
 
+func (f *fakeLifecycle) LastCall() bool { return !f.ends.IsZero() }
+
 func (f *fakeLifecycle) SubscribeTelemetry(s lambdaextension.TelemetrySubscriber) (func(), error) {
 	if f.refuse != nil {
 		return nil, f.refuse

@@ -65,8 +65,10 @@ const (
 type Function interface {
 	// Invocation returns the SDK's span of an invocation, once it has come.
 	Invocation(requestID string) (SpanRef, bool)
-	// Active reports whether the SDK has sent any span in this environment.
+	// Active reports whether the SDK has sent any span in this environment, and Rooted whether one of them was an
+	// invocation's own.
 	Active() bool
+	Rooted() bool
 	// Orphan returns the span that the current invocation's others hang on and that has not come itself. The span id is
 	// zero if that can be several.
 	Orphan() (SpanRef, bool)
@@ -211,7 +213,7 @@ func (b *Builder) Take(dst ptrace.SpanSlice) { b.spans.MoveAndAppendTo(dst) }
 func (b *Builder) Stats() Stats { return b.stats }
 
 // Context returns the span of an invocation for what is to refer to it, such as a line of its log. Once it is known it
-// stays the same, or another of the same trace.
+// stays the same, or another of the same trace, unless the function turns out to have an SDK after all.
 func (b *Builder) Context(requestID string) (SpanRef, State) {
 	inv := b.invocations[requestID]
 	if inv == nil {
@@ -233,16 +235,11 @@ func (b *Builder) Context(requestID string) (SpanRef, State) {
 	return b.pin(inv), Known
 }
 
-// Resolve ends the waiting for the trace of an invocation: from now on it is known, and stays as it is. It is false if
-// there is none. Should the function's SDK turn out to use another trace, there are two, and a link between them.
-func (b *Builder) Resolve(requestID string) (SpanRef, bool) {
-	ref, state := b.Context(requestID)
-	if state != Wait || b.set.Invocation == InvocationNever {
-		return ref, state == Known
-	}
+// Ended reports whether the end of an invocation is known. What refers to it has no more to wait for then, though the
+// function's SDK may still send its span.
+func (b *Builder) Ended(requestID string) bool {
 	inv := b.invocations[requestID]
-	b.hangOn(inv, b.orphan(), true)
-	return b.pin(inv), true
+	return inv == nil || inv.ended() || inv.lost
 }
 
 // Flush makes spans of everything that is still open, as far as it is known. It is for the end of the environment.

@@ -76,8 +76,6 @@ type invocation struct {
 	pinned bool
 	// orphan is what the SDK's spans hung on when the next invocation began.
 	orphan SpanRef
-	// function is the SDK's span if it came when the invocation was already promised to be in another trace.
-	function SpanRef
 
 	phases []*phase
 	// spans are those that the platform measured and that wait for the span above them. measured says that there were
@@ -196,7 +194,7 @@ func (b *Builder) replace(old *invocation, at pcommon.Timestamp) *invocation {
 	}
 	b.forget(old)
 	inv := b.add(old.id)
-	inv.earlier, inv.stale = old.at, old.function
+	inv.earlier = old.at
 	if old.owner == function {
 		inv.stale = old.span
 	}
@@ -266,11 +264,14 @@ func (b *Builder) decide(inv *invocation, final bool) owner {
 	if inv.span != (SpanRef{}) {
 		return function
 	}
-	elsewhere := inv.function != (SpanRef{})
-	if !final && (inv.at.start == 0 || !inv.ended() || b.mayComeYet(inv) && !elsewhere) {
+	if !final && (inv.at.start == 0 || !inv.ended() || b.mayComeYet(inv)) {
 		return undecided
 	}
-	if b.set.Invocation == InvocationNever {
+	switch {
+	case b.set.Invocation == InvocationNever, b.foreign(inv):
+		return nobody
+	case b.rooted() && !inv.failed() && !inv.lost:
+		// The SDK makes a span for each invocation, and has not sent this one: it is not sampled. What failed is worth one.
 		return nobody
 	}
 	if inv.at.start == 0 {
@@ -287,20 +288,24 @@ func (b *Builder) decide(inv *invocation, final bool) owner {
 	return ours
 }
 
-// seekFunction looks for the SDK's span.
+// foreign reports whether all that is known of the invocation is its report: an earlier process of the environment has seen
+// the rest, and made the span.
+func (b *Builder) foreign(inv *invocation) bool {
+	return !b.set.Concurrent && inv.at.start == 0 && inv.at.done == 0
+}
+
+// seekFunction looks for the SDK's span. Whatever was thought of the invocation before, that is the one.
 func (b *Builder) seekFunction(inv *invocation) {
 	if b.alone() {
 		return
 	}
-	ref, ok := b.set.Function.Invocation(inv.id)
-	switch {
-	case !ok || ref == inv.stale:
-	case inv.pinned && ref.TraceID != inv.own.TraceID:
-		inv.function = ref
-	default:
+	if ref, ok := b.set.Function.Invocation(inv.id); ok && ref != inv.stale {
 		inv.span = ref
 	}
 }
+
+// rooted reports whether the function has an SDK that makes a span for each invocation.
+func (b *Builder) rooted() bool { return !b.alone() && b.set.Function.Rooted() }
 
 // mayComeYet reports whether the SDK may send its span after the end of the invocation. Some do so when the next one has
 // them run again.

@@ -89,8 +89,11 @@ func TestContextOfUnknownInvocation(t *testing.T) {
 	t.Parallel()
 	e := newEnvironment(t, Settings{})
 	e.requireState(t, "1", None)
-	_, ok := e.Resolve("1")
-	require.False(t, ok)
+	require.True(t, e.Ended("1"))
+	e.observe(start(0, "1"))
+	require.False(t, e.Ended("1"))
+	e.observe(runtimeDone(10, "1", "success"))
+	require.True(t, e.Ended("1"))
 }
 
 func TestNobodyKnowsTheFunction(t *testing.T) {
@@ -127,67 +130,55 @@ func TestNoIDsBeforeTheFirstInvocation(t *testing.T) {
 	}
 }
 
-func TestResolve(t *testing.T) {
+// TestSDKAfterAll has the SDK's span be the only one, although lines were told of another.
+func TestSDKAfterAll(t *testing.T) {
 	t.Parallel()
-	t.Run("own ids, and no SDK", func(t *testing.T) {
-		t.Parallel()
+	e := newEnvironment(t, Settings{})
+	e.observe(start(0, "1"), runtimeDone(10, "1", "success"), report(12, "1", "success"))
+	e.spans()
+	e.observe(start(20, "2"))
+	_, state := e.Context("2")
+	require.Equal(t, Known, state, "there has been no SDK")
+	e.send(t, server(1, 2, "2"))
+	e.observe(runtimeDone(30, "2", "success"))
+	require.Empty(t, e.spans())
+	ref, _ := e.Context("2")
+	require.Equal(t, sdkRef(1, 2), ref)
+}
+
+// TestUnsampled makes nothing of an invocation whose span the SDK does not send, unless it failed.
+func TestUnsampled(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[string]int{"success": 0, "error": 1, "timeout": 1} {
 		e := newEnvironment(t, Settings{})
 		e.observe(start(0, "1"))
-		ref, ok := e.Resolve("1")
-		require.True(t, ok)
-		e.requireKnown(t, ref)
-		e.observe(runtimeDone(10, "1", "success"))
-		e.requireKnown(t, ref)
-		require.Equal(t, ref, refOf(e.spans()[0]))
-	})
-	t.Run("the SDK's trace is another", func(t *testing.T) {
-		t.Parallel()
-		e := newEnvironment(t, Settings{})
-		e.observe(start(0, "1"))
-		ref, _ := e.Resolve("1")
 		e.send(t, server(1, 2, "1"))
-		e.requireKnown(t, ref)
-		e.observe(runtimeDone(10, "1", "success"))
-		spans := e.spans()
-		require.Len(t, spans, 1)
-		require.Equal(t, ref, refOf(spans[0]))
-		require.Equal(t, 1, spans[0].Links().Len())
-		link := spans[0].Links().At(0)
-		require.Equal(t, sdkRef(1, 2).TraceID, link.TraceID())
-		require.Equal(t, sdkRef(1, 2).SpanID, link.SpanID())
-	})
-	t.Run("the SDK's spans show the trace", func(t *testing.T) {
-		t.Parallel()
-		e := newEnvironment(t, Settings{})
-		e.observe(start(0, "1"))
-		e.send(t, child(1, 3, 2))
-		ref, _ := e.Resolve("1")
-		require.Equal(t, sdkRef(1, 2), ref)
-		e.observe(runtimeDone(10, "1", "success"))
-		require.Empty(t, e.spans(), "the SDK's span may come yet")
-		e.send(t, server(1, 2, "1"))
+		e.observe(runtimeDone(10, "1", "success"), report(12, "1", "success"))
+		e.observe(start(20, "2"), runtimeDone(30, "2", status))
+		if status != "timeout" {
+			e.requireState(t, "2", Wait)
+		}
+		e.observe(report(32, "2", status), start(40, "3"), runtimeDone(50, "3", "success"))
+		e.Flush()
+		servers := 0
+		for _, span := range e.spans() {
+			if id, ok := span.Attributes().Get("faas.invocation_id"); ok && id.Str() == "2" {
+				servers++
+			}
+		}
+		require.Equal(t, want, servers, status)
+	}
+}
+
+// TestReportOfAnEarlierProcess makes no second span of an invocation of which only the end is seen.
+func TestReportOfAnEarlierProcess(t *testing.T) {
+	t.Parallel()
+	for concurrent, want := range map[bool]int{false: 0, true: 1} {
+		e := newEnvironment(t, Settings{Concurrent: concurrent})
 		e.observe(report(12, "1", "success"))
-		require.Empty(t, e.spans())
-		e.requireKnown(t, ref)
-	})
-	t.Run("it is known already", func(t *testing.T) {
-		t.Parallel()
-		e := newEnvironment(t, Settings{})
-		e.observe(start(0, "1"))
-		e.send(t, server(1, 2, "1"))
-		ref, ok := e.Resolve("1")
-		require.True(t, ok)
-		require.Equal(t, sdkRef(1, 2), ref)
-	})
-	t.Run("no span is to be made", func(t *testing.T) {
-		t.Parallel()
-		e := newEnvironment(t, Settings{Invocation: InvocationNever})
-		e.observe(start(0, "1"))
-		_, ok := e.Resolve("1")
-		require.False(t, ok)
-		e.send(t, server(1, 2, "1"))
-		e.requireKnown(t, sdkRef(1, 2))
-	})
+		e.Flush()
+		require.Len(t, e.spans(), want)
+	}
 }
 
 func TestContextOnly(t *testing.T) {

@@ -151,9 +151,6 @@ func (b *Builder) linkInvocation(span ptrace.Span, inv *invocation) {
 		}
 		link(span, SpanRef{TraceID: x.root, SpanID: x.parent}, flags)
 	}
-	if (inv.function != SpanRef{}) {
-		link(span, inv.function, flagRemoteParent|flagSampled)
-	}
 }
 
 func link(span ptrace.Span, to SpanRef, flags uint32) {
