@@ -516,10 +516,26 @@ func (r *rig) addArrivals(accounts map[string]*account, report lambdasim.Report)
 		eventType, _ := l.Attributes().Get("type")
 		id := platformID(eventType.Str(), l.Timestamp().AsTime())
 		if eventType.Str() == string(telemetryapi.EventFunction) {
-			id = lineID(l.Body().AsString())
+			id = lineID(text(l))
 		}
 		add(pipelineLambda, id, l.Item)
 	}
+}
+
+// text is a line as the function wrote it. Of the object that aws-lambda-go writes about a handler's error, the receiver has
+// made an exception.
+func text(l otlpsink.LogRecord) string {
+	body := l.Body().AsString()
+	kind, _ := l.Attributes().Get("exception.type")
+	message, ok := l.Attributes().Get("exception.message")
+	if !ok {
+		return body
+	}
+	before, ok := strings.CutSuffix(body, kind.AsString()+": "+message.AsString())
+	if !ok {
+		return body
+	}
+	return fmt.Sprintf(`%s{"errorMessage":%q,"errorType":%q}`, before, message.AsString(), kind.AsString())
 }
 
 // toldDrops adds up what the metric `otelcol_lambda.dropped_items` says, of which there is one for each process.
