@@ -97,7 +97,7 @@ $(BUILD_DIR)/demo:
 	@$(GO) build -v -trimpath -buildvcs=false -o $(BUILD_DIR)/lambdasim ./cmd/lambdasim 2>&1 | $(PROGRESS)
 
 .PHONY: bench
-bench: $(BUILD_DIR)/layer$(DIST_SUFFIX) ## Measure cold start, CPU, memory and throughput of the layer, and what is delivered when
+bench: $(BUILD_DIR)/layer$(DIST_SUFFIX) ## Measure cold start, CPU, memory and throughput of the layer, what is delivered when, and log lines
 	@$(GO) run ./bench -layer $(BUILD_DIR)/layer$(DIST_SUFFIX) $(BENCH)
 
 # The other revision is built as its own Makefile says, in a clone, so that nothing in this tree changes.
@@ -112,7 +112,7 @@ bench-compare: $(BUILD_DIR)/layer$(DIST_SUFFIX) ## Measure the layer beside that
 	git clone -q --no-checkout . $(BASE_DIR); \
 	git -C $(BASE_DIR) checkout -q --detach "$$revision"; \
 	$(MAKE) --no-print-directory -C $(BASE_DIR) "layer-$$($(GO) env GOARCH)"
-	@$(GO) run ./bench -layer $(BUILD_DIR)/layer$(DIST_SUFFIX) -delivery=false \
+	@$(GO) run ./bench -layer $(BUILD_DIR)/layer$(DIST_SUFFIX) -delivery=false -decode=false \
 		-compare '$(BASE)=$(BASE_DIR)/$(BUILD_DIR)/layer$(DIST_SUFFIX)-'"$$($(GO) env GOARCH)" $(BENCH)
 
 # --- layer -----------------------------------------------------------------------------------------------------------

@@ -93,6 +93,8 @@ type budget struct {
 	floors float64
 	// small is for the CPU share of 512 MB.
 	small float64
+	// maps is how many times the median of decoding into maps.
+	maps float64
 }
 
 // figures are in the order in which they are printed.

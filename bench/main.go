@@ -3,7 +3,7 @@
 
 // Program bench measures what the layer costs a function: in time, CPU and memory, cold and warm, beside the smallest
 // extensions that are possible; how much it carries, and what that costs; and what each flush strategy delivers when,
-// with backends that are well and others.
+// with backends that are well and others; and what it takes to make log records of what Lambda delivers.
 // docs/benchmarks.md says how, and what the figures are.
 package main
 
@@ -44,8 +44,8 @@ type settings struct {
 	conditions  []condition
 	json, svg   string
 
-	// cost, load and delivery are the parts.
-	cost, load, delivery bool
+	// cost, load, delivery and decode are the parts.
+	cost, load, delivery, decode bool
 
 	loadTime    time.Duration
 	loadRuns    int
@@ -55,6 +55,8 @@ type settings struct {
 	match    *regexp.Regexp
 	rare     time.Duration
 	parallel int
+
+	decodeRuns int
 }
 
 func parse(args []string, stderr io.Writer) (settings, error) {
@@ -89,6 +91,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.DurationVar(&set.rare, "rare", 3*time.Second, "of the delivery, the gap between rare invocations")
 	flags.IntVar(&set.parallel, "parallel", 2, "of the delivery, cells at the same time; "+
 		"three times as many of those that are frozen nearly all the time")
+	flags.IntVar(&set.decodeRuns, "decode-runs", usualDecodeRuns, "of the decode, samples of each")
 	if err := flags.Parse(args); err != nil {
 		return set, err
 	}
@@ -116,6 +119,7 @@ func addParts(flags *flag.FlagSet, set *settings) (chosen func()) {
 		{"cost", "cold starts and invocations", &set.cost},
 		{"load", "sustained load", &set.load},
 		{"delivery", "what is delivered when", &set.delivery},
+		{"decode", "what Lambda's log lines cost", &set.decode},
 	}
 	asked := map[string]bool{}
 	for _, p := range parts {
@@ -136,15 +140,19 @@ func addParts(flags *flag.FlagSet, set *settings) (chosen func()) {
 			*p.on = on || !given && !only
 		}
 		if set.layer == "" && !only {
-			set.load, set.delivery = false, false // they need one
+			// Two of them need one, and it is to be the floors only.
+			set.load, set.delivery, set.decode = false, false, false
 		}
 	}
 }
 
+// processes reports whether anything is measured that runs programs, rather than code in this one.
+func (set *settings) processes() bool { return set.cost || set.load || set.delivery }
+
 // check says what makes no sense.
 func (set *settings) check() error {
 	switch {
-	case !set.cost && !set.load && !set.delivery:
+	case !set.processes() && !set.decode:
 		return errors.New("nothing is left to measure")
 	case set.runs < 1:
 		return errors.New("-runs must be at least 1")
@@ -158,6 +166,8 @@ func (set *settings) check() error {
 		return fmt.Errorf("-attributes must be between 0 and %d", mostAttributes)
 	case set.parallel < 1:
 		return errors.New("-parallel must be at least 1")
+	case set.decodeRuns < 1:
+		return errors.New("-decode-runs must be at least 1")
 	case set.layer == "" && (set.delivery || set.load):
 		return errors.New("-delivery and -load need a layer")
 	case set.rare <= 0:
@@ -192,7 +202,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
 	// What can be wrong is checked before anything is built.
-	if set.layer != "" {
+	if set.layer != "" && set.processes() {
 		if _, err := newSubject(nameLayer, set.layer); err != nil {
 			return err
 		}
@@ -202,10 +212,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 			return err
 		}
 	}
-	fmt.Fprintln(stderr, "building the floors and the functions")
-	p, err := build(ctx, dir, set.delivery || set.cost && set.invocations > 0)
-	if err != nil {
-		return err
+	var p programs
+	if set.processes() {
+		fmt.Fprintln(stderr, "building the floors and the functions")
+		if p, err = build(ctx, dir, set.delivery || set.cost && set.invocations > 0); err != nil {
+			return err
+		}
 	}
 	d, failed := set.all(ctx, dir, p, stderr)
 	if set.json != "" {
@@ -220,9 +232,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 // all measures the parts. One that fails takes nothing from the others.
 func (set settings) all(ctx context.Context, dir string, p programs, progress io.Writer) (d document, err error) {
 	d = newDocument(set)
-	subjects, err := set.subjects(ctx, dir, p)
-	if err != nil {
-		return d, err
+	var subjects []subject
+	if set.processes() {
+		if subjects, err = set.subjects(ctx, dir, p); err != nil {
+			return d, err
+		}
 	}
 	took := func(part string, began time.Time) {
 		d.Took = append(d.Took, duration{part, time.Since(began).Seconds()})
@@ -245,6 +259,12 @@ func (set settings) all(ctx context.Context, dir string, p programs, progress io
 		errs = append(errs, err)
 		d.Delivery, d.Promises = rows, promises(rows)
 		took("delivery", began)
+	}
+	if began := time.Now(); set.decode && ctx.Err() == nil {
+		rows, err := measureDecode(ctx, set.decodeRuns, progress)
+		errs = append(errs, err)
+		d.addDecode(rows)
+		took("decode", began)
 	}
 	return d, errors.Join(errs...)
 }

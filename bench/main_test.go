@@ -78,7 +78,7 @@ func TestFlags(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"a=b", "c=d=e"}, set.compare)
 	require.Equal(t, "build/layer", set.layer)
-	require.True(t, set.cost && set.load && set.delivery, "all parts")
+	require.True(t, set.cost && set.load && set.delivery && set.decode, "all parts")
 	require.Equal(t, 3, set.loadRuns)
 	require.False(t, set.sustained())
 	require.Len(t, set.conditions, 4)
@@ -98,7 +98,10 @@ func TestFlags(t *testing.T) {
 	require.True(t, set.cost && set.load && !set.delivery)
 	set, err = parse([]string{"-layer", ""}, io.Discard)
 	require.NoError(t, err)
-	require.True(t, set.cost && !set.load && !set.delivery, "without a layer nothing is delivered")
+	require.True(t, set.cost && !set.load && !set.delivery && !set.decode, "without a layer nothing but the floors")
+	set, err = parse([]string{"-layer", "", "-decode"}, io.Discard)
+	require.NoError(t, err)
+	require.True(t, set.decode && !set.processes(), "it needs none")
 
 	for name, args := range map[string][]string{
 		"an argument":        {"layer"},
@@ -111,13 +114,14 @@ func TestFlags(t *testing.T) {
 		"none at a time":     {"-parallel", "0"},
 		"no layer":           {"-layer", "", "-delivery"},
 		"no layer to load":   {"-layer", "", "-load"},
-		"nothing left":       {"-cost=false", "-load=false", "-delivery=false"},
+		"nothing left":       {"-cost=false", "-load=false", "-delivery=false", "-decode=false"},
 		"no memory size":     {"-memory", "12"},
 		"no connections":     {"-connections", "0"},
 		"no time":            {"-load-time", "0"},
 		"too much time":      {"-load-time", "1h"},
 		"less than no load":  {"-load-runs", "-1"},
 		"more attributes":    {"-attributes", "9"},
+		"nothing decoded":    {"-decode-runs", "0"},
 		"neither yes nor no": {"-delivery=no"},
 	} {
 		t.Run(name, func(t *testing.T) {

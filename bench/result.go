@@ -31,6 +31,9 @@ type document struct {
 	// Delivery has a row for each cell, Promises what they say about them.
 	Delivery []delivery `json:"delivery,omitempty"`
 	Promises []promise  `json:"promises,omitempty"`
+	// Decode has a row for each kind of telemetry, DecodePromises what they say about them.
+	Decode         []decodeRow `json:"decode,omitempty"`
+	DecodePromises []promise   `json:"decode_promises,omitempty"`
 	// Comparisons are of the layer with each other one that was given.
 	Comparisons []comparison `json:"comparisons,omitempty"`
 	// LeftOut says what could not be measured, and why.
@@ -74,6 +77,9 @@ type recorded struct {
 	Parallel int `json:"parallel,omitempty"`
 	// RareGap is that of its rare invocations, in milliseconds.
 	RareGap float64 `json:"rare_gap_ms,omitempty"`
+	// DecodeRuns is how many samples of decoding there are, DecodePasses how often each goes through the telemetry.
+	DecodeRuns   int `json:"decode_runs,omitempty"`
+	DecodePasses int `json:"decode_passes,omitempty"`
 }
 
 // result is what was found about one subject.
@@ -91,6 +97,8 @@ type outcome struct {
 	FloorRatio float64 `json:"nethttp_floor_ratio,omitempty"`
 	// BareRatio is the median divided by that of the bare work, for CPU under load, 0 elsewhere.
 	BareRatio float64 `json:"bare_ratio,omitempty"`
+	// MapsRatio is the median divided by that of decoding into maps, nil for itself and where there is none.
+	MapsRatio *ratio `json:"maps_ratio,omitempty"`
 	// Budget is the most that the median should be, in the unit of the median, 0 if there is no budget.
 	Budget float64 `json:"budget,omitempty"`
 }
@@ -187,6 +195,7 @@ func newDocument(set settings) document {
 			Runs: set.runs, WarmRuns: warmRuns, Invocations: set.invocations, MemoryMB: memoryMB,
 			LoadTime: set.loadTime.Seconds(), LoadRuns: set.loadRuns, Attributes: set.attributes,
 			Parallel: set.parallel, RareGap: millis(set.rare),
+			DecodeRuns: set.decodeRuns, DecodePasses: decodePasses,
 		},
 	}
 }

@@ -32,6 +32,9 @@ func printTable(w io.Writer, d document) error {
 	if len(d.Delivery) > 0 {
 		writeDelivery(&text, d)
 	}
+	if len(d.Decode) > 0 {
+		writeDecode(&text, d)
+	}
 	writeBudgets(&text, d)
 	if len(d.Took) > 0 {
 		text.WriteString("\ntook")
@@ -158,6 +161,9 @@ func (f figure) verdict(o outcome) string {
 	if f.budget.floors > 0 {
 		text = fmt.Sprintf("%.2f × floor", f.budget.floors)
 	}
+	if f.budget.maps > 0 {
+		text = fmt.Sprintf("%.2f × maps", f.budget.maps)
+	}
 	if !o.kept() {
 		return text + ", exceeded"
 	}
@@ -267,6 +273,13 @@ func writeBudgets(text *strings.Builder, d document) {
 	for _, r := range d.Load {
 		for _, f := range loadFigures() {
 			count("load, "+r.cell().name()+", ", f, r.Figures[f.key])
+		}
+	}
+	for _, row := range d.Decode {
+		for _, w := range row.Ways {
+			for _, f := range decodeFigures() {
+				count("decode, "+row.Telemetry+", ", f, w.Figures[f.key])
+			}
 		}
 	}
 	if budgets == 0 {

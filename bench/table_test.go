@@ -35,7 +35,7 @@ func golden(t *testing.T, file, got string) {
 func aDocument() document {
 	set := settings{
 		layer: "layer", compare: []string{"before=old"}, runs: 3, invocations: 20,
-		loadTime: 60 * time.Second, loadRuns: 1, attributes: 8,
+		loadTime: 60 * time.Second, loadRuns: 1, attributes: 8, decodeRuns: 3,
 	}
 	subjects := []subject{
 		{name: nameLayer, collector: true, budgeted: true},
@@ -82,6 +82,7 @@ func aDocument() document {
 		},
 		spanBytes: 348.2, bare: []float64{1, 2}, promises: judged.list(), notes: []string{"a note"},
 	})
+	d.addDecode(decodeRows())
 	d.Took = []duration{{"cost", 61.5}, {"load", 3}}
 	return d
 }
@@ -188,7 +189,7 @@ func TestFiguresAreDistinct(t *testing.T) {
 		names[f.fullName()] = true
 		require.Contains(t, parts(), f.part)
 	}
-	for _, f := range loadFigures() {
+	for _, f := range append(loadFigures(), decodeFigures()...) {
 		require.False(t, keys[f.key], f.key)
 		keys[f.key] = true
 		require.NotEmpty(t, f.means)
