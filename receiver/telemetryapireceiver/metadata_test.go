@@ -15,12 +15,10 @@ import (
 	"strings"
 	"testing"
 	"text/template"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
 	"github.com/otelcol-lambda/otelcol-lambda/receiver/telemetryapireceiver/internal/faasmetrics"
@@ -103,9 +101,6 @@ func (m metadataMetric) kind(t *testing.T) (kind faasmetrics.Kind, bounds []floa
 	}
 }
 
-// Nothing reads what these two are made of: that takes longer than all the rest.
-var notDelivered = []string{"aws.lambda.open_file_descriptors", "aws.lambda.threads"}
-
 // TestMetadataMetrics holds the metrics in metadata.yaml against those that the code makes.
 func TestMetadataMetrics(t *testing.T) {
 	t.Parallel()
@@ -113,9 +108,6 @@ func TestMetadataMetrics(t *testing.T) {
 	made := map[string]bool{}
 	attributes := map[string]bool{}
 	for _, want := range faasmetrics.Metrics() {
-		if slices.Contains(notDelivered, want.Name) {
-			continue
-		}
 		made[want.Name] = true
 		got, ok := file.Metrics[want.Name]
 		require.True(t, ok, want.Name)
@@ -136,20 +128,6 @@ func TestMetadataMetrics(t *testing.T) {
 	}
 	require.ElementsMatch(t, slices.Collect(maps.Keys(made)), slices.Collect(maps.Keys(file.Metrics)))
 	require.ElementsMatch(t, slices.Collect(maps.Keys(attributes)), slices.Collect(maps.Keys(file.Attributes)))
-}
-
-// TestNotDelivered fails when a metric that is said not to come comes.
-func TestNotDelivered(t *testing.T) {
-	t.Parallel()
-	p := newPlatformMetrics(defaultConfig(), testEnvironment, time.Now())
-	p.measure()
-	p.measure()
-	metrics := pmetric.NewMetricSlice()
-	p.aggregator.Collect(time.Now(), metrics)
-	require.NotZero(t, metrics.Len())
-	for _, m := range metrics.All() {
-		require.NotContains(t, notDelivered, m.Name())
-	}
 }
 
 // TestMetadataResource holds the resource attributes in metadata.yaml against those that the code sets.
@@ -296,9 +274,7 @@ func TestReadmeAttributes(t *testing.T) {
 		made[name] = true
 	}
 	for _, m := range faasmetrics.Metrics() {
-		if !slices.Contains(notDelivered, m.Name) {
-			made[m.Name] = true
-		}
+		made[m.Name] = true
 	}
 	named := regexp.MustCompile("`((?:aws\\.lambda|faas|cloud|error|exception)\\.[a-z_.]+)`")
 	// Old names, and what is explained not to be there.

@@ -66,19 +66,24 @@ func (p *platformMetrics) due(now time.Time, last bool) bool {
 }
 
 // measure notes what the environment has used since the last invocation began, which is what that one has used: nothing
-// runs between invocations.
-func (p *platformMetrics) measure() {
+// runs between invocations. What goes through all processes is read only when it is about to be exported: it takes as long as
+// all the rest of an invocation's events.
+func (p *platformMetrics) measure(now time.Time, last bool) {
 	sample := p.usage.Read()
 	if p.measured {
-		p.aggregator.ObserveUsage(sample.Sub(p.last))
+		used := sample.Sub(p.last)
+		if p.due(now, last) {
+			used.Processes = p.usage.ReadProcesses()
+		}
+		p.aggregator.ObserveUsage(used)
 	}
 	p.last, p.measured = sample, true
 }
 
 // finish ends what is under way with the environment. A flush at its end may come here several times.
-func (p *platformMetrics) finish(resumes bool) {
+func (p *platformMetrics) finish(now time.Time, resumes bool) {
 	if p.measured {
-		p.measure()
+		p.measure(now, true)
 		p.measured = false
 	}
 	if !resumes {
@@ -91,7 +96,7 @@ func (r *telemetryReceiver) measure() {
 	select {
 	case r.turn <- struct{}{}:
 		defer func() { <-r.turn }()
-		r.metrics.measure()
+		r.metrics.measure(r.now(), false)
 	default:
 		// Events are being passed on. The next invocation's usage has this one's in it then, which is better than to wait.
 	}

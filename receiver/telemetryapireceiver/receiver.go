@@ -230,7 +230,7 @@ func (r *telemetryReceiver) stop(ctx context.Context) error {
 	case r.mapper != nil:
 		r.finish(ctx, drop)
 		if r.metrics != nil {
-			r.metrics.finish(r.resumes())
+			r.metrics.finish(r.now(), r.resumes())
 			r.passMetrics(ctx, r.now())
 			if n := r.metrics.left(r.now()); n > 0 {
 				r.health.Drop(health.SignalMetrics, refused, n)

@@ -358,6 +358,9 @@ func TestUsage(t *testing.T) {
 			found = true
 			require.Equal(t, uint64(2), m.Histogram().DataPoints().At(0).Count(), "one for each invocation")
 		}
+		if m.Name() == "aws.lambda.threads" {
+			require.Positive(t, m.Gauge().DataPoints().At(0).IntValue())
+		}
 	}
 	require.True(t, found)
 	require.NoError(t, r.receiver.Shutdown(t.Context()))
