@@ -143,5 +143,6 @@ func TestReadEnvironment(t *testing.T) {
 	t.Setenv(envLogLevel, "error")
 	require.Equal(t, environment{
 		runtimeAPI: "127.0.0.1:9001", configURIs: []string{"/a.yaml", "/b.yaml"}, logLevel: zapcore.ErrorLevel,
+		httpAddress: "127.0.0.1:4318", grpcAddress: "127.0.0.1:4317",
 	}, readEnvironment())
 }

@@ -6,6 +6,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -37,6 +38,9 @@ func family(pid int) ([]int, error) {
 	members := []int{pid}
 	for _, list := range lists {
 		text, err := os.ReadFile(list)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the thread has ended meanwhile, and its children are another's
+		}
 		if err != nil {
 			return nil, err
 		}
