@@ -482,3 +482,24 @@ func TestInstrumentedFunctions(t *testing.T) {
 }
 
 func goProgram(*testing.T) string { return built.function }
+
+// TestLinesOverMoreThanASecond has one span of kind SERVER, although there are lines of the invocation long before the
+// SDK sends it.
+func TestLinesOverMoreThanASecond(t *testing.T) {
+	t.Parallel()
+	program := filepath.Join(t.TempDir(), "bootstrap")
+	text := "#!/bin/sh\n(while :; do echo tick; sleep 0.3; done) &\nexec " + goProgram(t) + "\n"
+	require.NoError(t, os.WriteFile(program, []byte(text), 0o700)) //nolint:gosec // a program
+	r := newTelemetryRig(t, program, nil)
+	r.init(t)
+	r.succeedWith(t, `{"sleep_ms":2000}`)
+	r.succeedWith(t, `{"sleep_ms":2000}`)
+	r.end(t)
+	invocations, rest := r.invocations(t)
+	require.Empty(t, rest)
+	for _, i := range invocations {
+		require.False(t, i.ours())
+		require.Greater(t, i.has(t, r.recordsOf(i.id, "function")), 2)
+	}
+	r.linesArrived(t)
+}

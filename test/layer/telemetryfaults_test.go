@@ -21,7 +21,7 @@ func TestTelemetryThatMisbehaves(t *testing.T) {
 		"redeliver":   nil,
 		"late-invoke": nil,
 		"strings":     func(o *lambdasim.Options) { o.LogFormat = lambdasim.LogFormatJSON },
-		// The layer waits for the end of each invocation as long as it may.
+		// The layer may wait for the end of each invocation.
 		"delay": func(o *lambdasim.Options) { o.Timeout = 3 * time.Second },
 	} {
 		for name, program := range map[string]func(*testing.T) string{
