@@ -74,8 +74,6 @@ type lambdaExtension struct {
 	schedule     Schedule
 	silent       bool
 	deadline     time.Time
-	// resumes says that the environment goes on with another process.
-	resumes bool
 	// lastCall says that there is no more to come.
 	lastCall bool
 }
@@ -208,13 +206,6 @@ func (e *lambdaExtension) LastCall() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.lastCall
-}
-
-// Resumes implements Lifecycle.
-func (e *lambdaExtension) Resumes() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.resumes
 }
 
 // ShutdownDeadline implements Lifecycle.

@@ -67,10 +67,6 @@ type Lifecycle interface {
 	// come even if the environment ends already.
 	LastCall() bool
 
-	// Resumes reports whether another process will follow in the environment when this one ends: it is being reset, because
-	// the function timed out or failed. It is false before the end.
-	Resumes() bool
-
 	// ShutdownDeadline is when the components must be done once the environment is ending; before that it is the zero
 	// time. When it is set, there is no later opportunity to deliver.
 	ShutdownDeadline() time.Time

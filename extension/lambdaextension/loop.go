@@ -321,7 +321,6 @@ func (e *lambdaExtension) shutdown(ctx context.Context, event extensionsapi.Even
 	left := deadline.Sub(now)
 	e.mu.Lock()
 	e.deadline = now.Add(left * 4 / 5)
-	e.resumes = resets(event.Reason())
 	e.mu.Unlock()
 	e.logger.Debug("The environment ends", zap.String("reason", event.Reason()), zap.Duration("time_left", left))
 

@@ -89,7 +89,7 @@ func (d *disk) prepare(reason string) {
 	d.mu.Lock()
 	d.ending = time.Now()
 	d.mu.Unlock()
-	if !resets(reason) || !d.cfg.Enabled {
+	if reason == reasonSpindown || reason == "" || !d.cfg.Enabled {
 		return
 	}
 	d.open()
@@ -97,9 +97,6 @@ func (d *disk) prepare(reason string) {
 	defer d.mu.Unlock()
 	d.lasting = d.spool != nil
 }
-
-// resets tells by the reason of a shutdown whether the environment goes on.
-func resets(reason string) bool { return reason != reasonSpindown && reason != "" }
 
 func (d *disk) open() {
 	d.mu.Lock()

@@ -83,8 +83,6 @@ func (f *fakeLifecycle) ObserveTraces(td ptrace.Traces) func() {
 
 func (*fakeLifecycle) OnInvoke(func()) func() { return func() {} }
 
-func (*fakeLifecycle) Resumes() bool { return false }
-
 func (*fakeLifecycle) LastCall() bool { return false }
 
 func (*fakeLifecycle) FunctionSpans() *lambdaextension.FunctionSpans { return nil }

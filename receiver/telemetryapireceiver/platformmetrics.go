@@ -81,14 +81,12 @@ func (p *platformMetrics) measure(now time.Time, last bool) {
 }
 
 // finish ends what is under way with the environment. A flush at its end may come here several times.
-func (p *platformMetrics) finish(now time.Time, resumes bool) {
+func (p *platformMetrics) finish(now time.Time) {
 	if p.measured {
 		p.measure(now, true)
 		p.measured = false
 	}
-	if !resumes {
-		p.aggregator.Finish()
-	}
+	p.aggregator.Finish()
 }
 
 // measure is called when an invocation begins.

@@ -56,9 +56,9 @@ type telemetryReceiver struct {
 	functionSpans *lambdaextension.FunctionSpans
 	zone          *zone
 	leave         []func()
-	// shutdownDeadline, lastCall and resumes are the lifecycle's.
-	shutdownDeadline  func() time.Time
-	lastCall, resumes func() bool
+	// shutdownDeadline and lastCall are the lifecycle's.
+	shutdownDeadline func() time.Time
+	lastCall         func() bool
 
 	// Where telemetry goes; nil where no pipeline of that signal uses the receiver.
 	next        consumer.Logs
@@ -135,7 +135,7 @@ func (r *telemetryReceiver) Start(_ context.Context, host component.Host) error 
 	r.registration = lifecycle.Registration
 	r.health = lifecycle.Health()
 	r.shutdownDeadline = lifecycle.ShutdownDeadline
-	r.lastCall, r.resumes = lifecycle.LastCall, lifecycle.Resumes
+	r.lastCall = lifecycle.LastCall
 	r.leave = append(r.leave, lifecycle.Join(r))
 	if r.followsSpans() {
 		r.functionSpans = lifecycle.FunctionSpans()
@@ -230,7 +230,7 @@ func (r *telemetryReceiver) stop(ctx context.Context) error {
 	case r.mapper != nil:
 		r.finish(ctx, drop)
 		if r.metrics != nil {
-			r.metrics.finish(r.now(), r.resumes())
+			r.metrics.finish(r.now())
 			r.passMetrics(ctx, r.now())
 			if n := r.metrics.left(r.now()); n > 0 {
 				r.health.Drop(health.SignalMetrics, refused, n)

@@ -48,9 +48,8 @@ type fakeLifecycle struct {
 	subscriber *lambdaextension.TelemetrySubscriber
 	hooks      []func()
 	spans      lambdaextension.FunctionSpans
-	// ends is when the environment ends, if it does; resumes, that it goes on with another process.
-	ends    time.Time
-	resumes bool
+	// ends is when the environment ends, if it does.
+	ends time.Time
 }
 
 func (f *fakeLifecycle) OnInvoke(begin func()) func() {
@@ -66,7 +65,6 @@ func (f *fakeLifecycle) invoke() {
 }
 
 func (f *fakeLifecycle) FunctionSpans() *lambdaextension.FunctionSpans { return &f.spans }
-func (f *fakeLifecycle) Resumes() bool                                 { return f.resumes }
 
 func (f *fakeLifecycle) LastCall() bool { return !f.ends.IsZero() }
 

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -366,21 +365,18 @@ func TestUsage(t *testing.T) {
 	require.NoError(t, r.receiver.Shutdown(t.Context()))
 }
 
-// TestFinish counts an Init that failed unless the invocation that comes next tells of it.
+// TestFinish counts an Init that failed with the process that saw it.
 func TestFinish(t *testing.T) {
-	for resumes, want := range map[bool]int{true: 0, false: 1} {
-		t.Run(strconv.FormatBool(resumes), func(t *testing.T) {
-			r := newRig(t, nil)
-			r.consume(t,
-				r.event(telemetryapi.EventInitStart, `{"initializationType":"on-demand","phase":"init"}`),
-				r.event(telemetryapi.EventInitReport,
-					`{"initializationType":"on-demand","phase":"init","status":"error","errorType":"Runtime.ExitError","metrics":{"durationMs":3.5}}`))
-			r.ends, r.resumes = time.Now(), resumes
-			r.joined[0].Drain(t.Context())
-			require.Equal(t, want, r.points()["faas.errors"])
-			require.NoError(t, r.receiver.Shutdown(t.Context()))
-		})
-	}
+	r := newRig(t, nil)
+	r.consume(t,
+		r.event(telemetryapi.EventInitStart, `{"initializationType":"on-demand","phase":"init"}`),
+		r.event(telemetryapi.EventInitReport,
+			`{"initializationType":"on-demand","phase":"init","status":"error","errorType":"Runtime.ExitError","metrics":{"durationMs":3.5}}`))
+	r.ends = time.Now()
+	r.joined[0].Drain(t.Context())
+	require.Equal(t, 1, r.points()["faas.errors"])
+	require.Equal(t, 1, r.points()["faas.coldstarts"])
+	require.NoError(t, r.receiver.Shutdown(t.Context()))
 }
 
 // TestTypesWithoutPlatform makes nothing of events that the configuration leaves out.

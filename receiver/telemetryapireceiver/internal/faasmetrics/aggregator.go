@@ -287,8 +287,8 @@ func (a *Aggregator) recordUsage(metric int, v sandboxstat.Value, perUnit float6
 	a.record(metric, telemetryapi.Optional{Value: float64(v.N) / perUnit, Set: v.Known})
 }
 
-// Finish says that no invocation will come any more. What was waiting for one counts: the duration of the init, and its
-// failure, which otherwise the invocation has that made Lambda try again.
+// Finish says that no invocation will come any more, to this process at least. What was waiting for one counts: the duration
+// of the init, and its failure, which otherwise the invocation has that made Lambda try again.
 func (a *Aggregator) Finish() { a.finished = true }
 
 // Empty says that nothing is new since the last Collect.
@@ -356,7 +356,9 @@ func (a *Aggregator) settleAll() {
 	if a.suppressed && !a.init.seen {
 		a.init.fallback = telemetryapi.Optional{}
 	}
-	if a.invoked && a.init.initializationType == typeOnDemand {
+	// An invocation waited for it, also where it failed and the next process of the environment has that invocation.
+	waited := a.invoked || a.init.report.failed() || a.init.done.failed()
+	if waited && a.init.seen && a.init.initializationType == typeOnDemand {
 		a.countPhase(&a.init, coldStarts)
 	}
 	a.settlePhase(&a.init, initDuration)

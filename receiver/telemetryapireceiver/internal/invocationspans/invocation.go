@@ -149,6 +149,10 @@ func (b *Builder) observeInvocation(o *observed) {
 	// Its report is the last word. Without its beginning, an invocation waits for that a little longer.
 	b.settle(inv, inv.at.report != 0 && inv.at.start != 0)
 	b.settleBefore(inv, o.at)
+	if inv.owner == undecided && inv.orphan == (SpanRef{}) {
+		inv.orphan = b.orphan()
+	}
+	b.end(inv) // what comes from now on is of the next one, whose news may be slower than its spans
 }
 
 // begin takes the beginning of an invocation.
@@ -254,9 +258,6 @@ func (b *Builder) settle(inv *invocation, final bool) {
 	}
 	b.emitSpans(inv)
 	inv.reported = nil
-	if reported {
-		b.end(inv)
-	}
 }
 
 func (b *Builder) decide(inv *invocation, final bool) owner {

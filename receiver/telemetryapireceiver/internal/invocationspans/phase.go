@@ -114,9 +114,12 @@ func (b *Builder) name(o *observed) {
 
 func (b *Builder) newInit(o *observed) *phase {
 	p := &phase{name: phaseInit, kind: o.phase, initializationType: o.initializationType}
+	if o.phase == phaseInvoke {
+		return p // part of an invocation, however the environment came about
+	}
 	p.skip = o.phase == initSnapStart || o.initializationType == initSnapStart
 	p.alone = b.set.Concurrent || o.initializationType == initProvisioned || o.initializationType == initManaged
-	p.cold = !p.skip && !p.alone && o.phase != phaseInvoke
+	p.cold = !p.skip && !p.alone
 	return p
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -92,11 +93,18 @@ func (i *invocation) bounds() (start, end pcommon.Timestamp) {
 	if i.at.start == 0 {
 		return end - min(length, end), end
 	}
-	if duration.known {
-		end = i.at.start + length
+	if !duration.known {
+		return i.at.start, end
 	}
-	return i.at.start, end
+	// An Init within the invocation is part of the duration, and may be told of before the invocation's start.
+	if i.at.done != 0 && i.at.start+length > i.at.done+timeSlack {
+		return i.at.done - min(length, i.at.done), i.at.done
+	}
+	return i.at.start, i.at.start + length
 }
+
+// timeSlack is for times that are in whole milliseconds.
+const timeSlack = pcommon.Timestamp(2 * time.Millisecond)
 
 // emitInvocation makes the span that stands for an invocation.
 func (b *Builder) emitInvocation(inv *invocation) {
