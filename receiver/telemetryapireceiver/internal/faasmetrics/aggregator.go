@@ -35,6 +35,7 @@ const (
 const (
 	typeOnDemand  = "on-demand"
 	typeSnapStart = "snap-start"
+	typeManaged   = "lambda-managed-instances"
 	phaseInit     = "init"
 	phaseInvoke   = "invoke"
 )
@@ -173,6 +174,13 @@ func (a *Aggregator) observeLater(event telemetryapi.Event) (understood bool) {
 	switch event.Type {
 	case telemetryapi.EventStart:
 		a.invoked = true
+		r, err := telemetryapi.DecodeRecord[telemetryapi.StartRecord](event)
+		if err != nil || r.RequestID == "" {
+			return false
+		}
+		if !a.managed() { // where so many run at once that the room is for those that end
+			a.invocation(r.RequestID).started = true
+		}
 	case telemetryapi.EventRuntimeDone:
 		r, err := telemetryapi.DecodeRecord[telemetryapi.RuntimeDoneRecord](event)
 		if err != nil || r.RequestID == "" {
@@ -220,6 +228,9 @@ func keep(number *telemetryapi.Optional, n telemetryapi.Optional) {
 		*number = n
 	}
 }
+
+// managed reports whether this is a Managed Instance.
+func (a *Aggregator) managed() bool { return a.init.initializationType == typeManaged }
 
 // observeInit is true for an init that counts: not for one that is part of an invocation, whose time includes it and
 // whose outcome it decides, nor for one that ended in a snapshot.

@@ -5,8 +5,11 @@ package faasmetrics
 
 import (
 	"encoding/json"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -206,6 +209,100 @@ func TestInitWaits(t *testing.T) {
 	named(t, metrics, "faas.coldstarts")
 	require.EqualValues(t, 1, named(t, metrics, "faas.errors").Sum().DataPoints().At(0).IntValue())
 	named(t, metrics, "faas.init_duration")
+}
+
+// TestReportAlone is about invocations of which an earlier process of the environment has seen the rest.
+func TestReportAlone(t *testing.T) {
+	t.Parallel()
+	const (
+		success = `"status":"success"`
+		killed  = `"status":"error","errorType":"Runtime.ExitError"`
+		starved = `"status":"error","errorType":"Runtime.OutOfMemory"`
+	)
+	start := eventAt(testStart, telemetryapi.EventStart, `{"requestId":"1"}`)
+	managed := eventAt(testStart, telemetryapi.EventInitStart,
+		`{"initializationType":"lambda-managed-instances","phase":"init"}`)
+	for name, tt := range map[string]struct {
+		before, after []telemetryapi.Event // the report
+		report        string
+		want          map[string]int // how many there are of what is about the run
+	}{
+		"success":       {report: success},
+		"error":         {report: killed, want: map[string]int{"aws.lambda.out_of_memory": 1}},
+		"out of memory": {report: starved},
+		"start": {
+			before: []telemetryapi.Event{start}, report: success,
+			want: map[string]int{"faas.invocations": 1, "faas.invoke_duration": 1},
+		},
+		"start, behind it": {
+			after: []telemetryapi.Event{start}, report: success,
+			want: map[string]int{"faas.invocations": 1, "faas.invoke_duration": 1},
+		},
+		"start, behind a death for want of memory": {
+			after: []telemetryapi.Event{start, start}, report: killed,
+			want: map[string]int{"faas.errors": 1, "faas.invoke_duration": 1, "aws.lambda.out_of_memory": 1},
+		},
+		"start, behind the end of memory": {
+			after: []telemetryapi.Event{start}, report: starved,
+			want: map[string]int{"faas.errors": 1, "faas.invoke_duration": 1, "aws.lambda.out_of_memory": 1},
+		},
+		"runtimeDone, behind it": {
+			after: []telemetryapi.Event{runtimeDone("1", "success", ""), start}, report: killed,
+			want: map[string]int{
+				"faas.invocations": 1, "faas.errors": 1, "faas.invoke_duration": 1, "aws.lambda.out_of_memory": 1,
+			},
+		},
+		"Managed Instances": {
+			before: []telemetryapi.Event{managed, start}, report: success,
+			want: map[string]int{"faas.invocations": 1, "faas.invoke_duration": 1},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := New(Settings{Delta: true, Start: testStart})
+			got := map[string]total{}
+			observe := func(event telemetryapi.Event) {
+				a.Observe(event)
+				addTotals(t, got, collect(t, a, testNow))
+			}
+			report := eventAt(testNow, telemetryapi.EventReport, `{"requestId":"1",`+tt.report+
+				`,"metrics":{"durationMs":6,"billedDurationMs":7,"memorySizeMB":128,"maxMemoryUsedMB":128}}`)
+			for _, event := range slices.Concat(tt.before, []telemetryapi.Event{report, report}, tt.after,
+				[]telemetryapi.Event{report}) {
+				observe(event)
+			}
+			seen := map[string]int{}
+			for key, tl := range got {
+				name, _, _ := strings.Cut(key, "map[")
+				seen[name] += int(tl.count)
+				if tl.buckets == nil {
+					seen[name] += int(tl.sum)
+				}
+			}
+			want := map[string]int{
+				"aws.lambda.billed_duration": 1, "faas.mem_usage": 1, "aws.lambda.memory_size": 128 * bytesPerMB,
+			}
+			maps.Copy(want, tt.want)
+			require.Equal(t, want, seen)
+		})
+	}
+}
+
+// TestManagedInstancesRunMany has more of them run at once than are remembered.
+func TestManagedInstancesRunMany(t *testing.T) {
+	t.Parallel()
+	a := New(Settings{Start: testStart})
+	a.Observe(eventAt(testStart, telemetryapi.EventInitStart,
+		`{"initializationType":"lambda-managed-instances","phase":"init"}`))
+	for _, event := range []telemetryapi.EventType{telemetryapi.EventStart, telemetryapi.EventReport} {
+		for i := range 3 * maxInvocations {
+			a.Observe(eventAt(testNow, event,
+				`{"requestId":"`+strconv.Itoa(i)+`","status":"success","metrics":{"durationMs":6}}`))
+		}
+	}
+	require.EqualValues(t, 3*maxInvocations,
+		named(t, collect(t, a, testNow), "faas.invocations").Sum().DataPoints().At(0).IntValue())
+	require.Zero(t, a.Forgotten())
 }
 
 // TestRestore is about what comes with a snapshot: it must not be reported by each environment that is made of it.

@@ -43,6 +43,8 @@ func (o outcome) known() bool { return o.succeeded() || o.failed() }
 // any order, and some of them not at all.
 type invocation struct {
 	id string
+	// started says that platform.start has been seen.
+	started bool
 	// done is of platform.runtimeDone, report of platform.report.
 	done, report outcome
 
@@ -52,8 +54,8 @@ type invocation struct {
 	produced                              telemetryapi.Optional // bytes
 	memorySize, memoryUsed                telemetryapi.Optional // MB
 
-	// What has become part of the metrics.
-	judged, timed, measured, reported, outOfMemory bool
+	// What has become part of the metrics; settled is all there is.
+	judged, timed, measured, reported, outOfMemory, settled bool
 }
 
 // invocationSpans are the durations of the platform's inner spans in milliseconds.
@@ -117,12 +119,37 @@ func firstSet(a, b telemetryapi.Optional) telemetryapi.Optional {
 	return b
 }
 
+// foreign reports whether all that is known of an invocation is its report: an earlier process of the environment has
+// seen the rest, and counted how it ended. The report itself is news. Managed Instances run one process to the end,
+// and their report is all there is.
+func (a *Aggregator) foreign(i *invocation) bool { return !i.started && !i.done.seen && !a.managed() }
+
 // settle puts into the metrics what is known of an invocation and not in them yet.
 func (a *Aggregator) settle(i *invocation) {
-	// What comes behind the report, when that has been made use of, comes too late.
-	if !i.done.seen && !i.report.seen || i.reported {
+	if !i.done.seen && !i.report.seen || i.settled {
 		return
 	}
+	foreign := a.foreign(i)
+	if !foreign {
+		a.settleRun(i)
+	}
+	a.settleOutOfMemory(i, foreign)
+	if i.report.seen && !i.reported {
+		i.reported = true
+		a.settleReport(i)
+	}
+	if i.reported && !foreign {
+		if i.done.succeeded() && i.report.failed() {
+			// The function succeeded, and an extension did not come to an end: the response is good, the environment is lost.
+			a.judge(i.report)
+		}
+		// What is left is enough to know a duplicate by. What comes behind the report from now on comes too late.
+		*i = invocation{id: i.id, reported: true, settled: true}
+	}
+}
+
+// settleRun is about how the function ran.
+func (a *Aggregator) settleRun(i *invocation) {
 	a.settleOutcome(i)
 	// Managed Instances have the report alone, and so may an invocation that was killed.
 	if duration := firstSet(i.runtime, i.total); duration.Set && !i.timed {
@@ -135,9 +162,6 @@ func (a *Aggregator) settle(i *invocation) {
 		a.recordMs(responseDuration, i.spans.response)
 		a.recordMs(runtimeOverhead, i.spans.overhead)
 		a.record(responseSize, i.produced)
-	}
-	if i.report.seen {
-		a.settleReport(i)
 	}
 }
 
@@ -154,16 +178,20 @@ func (a *Aggregator) settleOutcome(i *invocation) {
 			a.first = o
 		}
 	}
-	if !i.outOfMemory && i.ranOutOfMemory() {
+}
+
+func (a *Aggregator) settleOutOfMemory(i *invocation, foreign bool) {
+	if !i.outOfMemory && i.ranOutOfMemory(foreign) {
 		i.outOfMemory = true
 		a.count(outOfMemory)
 	}
 }
 
-func (i *invocation) ranOutOfMemory() bool {
+// ranOutOfMemory leaves out what the earlier process of a foreign invocation could tell without the report.
+func (i *invocation) ranOutOfMemory(foreign bool) bool {
 	switch {
 	case i.done.errorType == errorOutOfMemory, i.report.errorType == errorOutOfMemory:
-		return true
+		return !foreign
 	case i.done.errorType == errorExit, i.report.errorType == errorExit:
 		return i.memoryUsed.Set && i.memorySize.Set && i.memoryUsed.Value >= i.memorySize.Value
 	default:
@@ -172,10 +200,6 @@ func (i *invocation) ranOutOfMemory() bool {
 }
 
 func (a *Aggregator) settleReport(i *invocation) {
-	if i.done.succeeded() && i.report.failed() {
-		// The function succeeded, and an extension did not come to an end: the response is good, the environment is lost.
-		a.judge(i.report)
-	}
 	a.recordMs(billedDuration, i.billed)
 	a.recordMs(billedRestoreDuration, i.billedRestore)
 	a.recordMB(memoryUsage, i.memoryUsed)
@@ -185,6 +209,4 @@ func (a *Aggregator) settleReport(i *invocation) {
 		i.spans.extensions = telemetryapi.Optional{Value: max(0, i.total.Value-i.runtime.Value), Set: true}
 	}
 	a.recordMs(postRuntimeDuration, i.spans.extensions)
-	// What is left is enough to know a duplicate by.
-	*i = invocation{id: i.id, reported: true}
 }
