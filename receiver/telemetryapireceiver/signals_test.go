@@ -25,6 +25,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver/receivertest"
 
+	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
 	"github.com/otelcol-lambda/otelcol-lambda/receiver/telemetryapireceiver/internal/metadata"
@@ -40,21 +41,50 @@ type rig struct {
 	at       time.Time
 }
 
+// rigSettings are what is different from a receiver by default in pipelines that take everything.
+type rigSettings struct {
+	change func(*Config)
+	// function is an extension that has seen the function's spans.
+	function lambdaextension.Lifecycle
+	logs     consumer.Logs
+	traces   consumer.Traces
+	metrics  consumer.Metrics
+}
+
 func newRig(t *testing.T, change func(*Config)) *rig {
 	t.Helper()
+	return newRigWith(t, rigSettings{change: change})
+}
+
+func newRigWith(tb testing.TB, set rigSettings) *rig {
+	tb.Helper()
 	r := &rig{fakeLifecycle: &fakeLifecycle{}, at: time.Now()}
-	factory, cfg, set := NewFactory(), defaultConfig(), receivertest.NewNopSettings(metadata.Type)
-	if change != nil {
-		change(cfg)
+	factory, cfg, settings := NewFactory(), defaultConfig(), receivertest.NewNopSettings(metadata.Type)
+	if set.change != nil {
+		set.change(cfg)
 	}
-	require.NoError(t, cfg.Validate())
-	_, err := factory.CreateTraces(t.Context(), set, cfg, &r.traces)
-	require.NoError(t, err)
-	_, err = factory.CreateMetrics(t.Context(), set, cfg, &r.metrics)
-	require.NoError(t, err)
-	r.receiver, err = factory.CreateLogs(t.Context(), set, cfg, &r.logs)
-	require.NoError(t, err)
-	require.NoError(t, r.receiver.Start(t.Context(), hostWith(r.fakeLifecycle)))
+	require.NoError(tb, cfg.Validate())
+	logs, traces, metrics := consumer.Logs(&r.logs), consumer.Traces(&r.traces), consumer.Metrics(&r.metrics)
+	if set.logs != nil {
+		logs = set.logs
+	}
+	if set.traces != nil {
+		traces = set.traces
+	}
+	if set.metrics != nil {
+		metrics = set.metrics
+	}
+	_, err := factory.CreateTraces(tb.Context(), settings, cfg, traces)
+	require.NoError(tb, err)
+	_, err = factory.CreateMetrics(tb.Context(), settings, cfg, metrics)
+	require.NoError(tb, err)
+	r.receiver, err = factory.CreateLogs(tb.Context(), settings, cfg, logs)
+	require.NoError(tb, err)
+	host := hostWith(r.fakeLifecycle)
+	if set.function != nil {
+		host.GetExtensions()[component.MustNewID("lambda")] = instrumented{r.fakeLifecycle, set.function}
+	}
+	require.NoError(tb, r.receiver.Start(tb.Context(), host))
 	return r
 }
 
