@@ -186,31 +186,30 @@ func (r *telemetryReceiver) passSpans(ctx context.Context, p patience) (moved bo
 	return true
 }
 
-// abandon counts what there is no time left for.
+// abandon counts what there is no time left for, and forgets it.
 func (r *telemetryReceiver) abandon() {
 	if r.mapper == nil {
 		return
 	}
-	reason := string(telemetryapi.LossAbandoned)
-	if n := r.mapper.count(r.held.events); n > 0 {
-		r.health.Drop(health.SignalLogs, reason, n)
+	lose := func(signal string, items int) {
+		if items > 0 {
+			r.health.Drop(signal, string(telemetryapi.LossAbandoned), items)
+		}
 	}
+	lose(health.SignalLogs, r.mapper.count(r.held.events))
+	r.held = heldLines{}
 	if r.spans != nil && r.nextTraces != nil {
 		r.spans.Flush()
 		spans := ptrace.NewSpanSlice()
 		r.spans.Take(spans)
-		n := spans.Len()
-		if r.keptSpans != (ptrace.Traces{}) {
-			n += r.keptSpans.SpanCount()
-		}
-		if n > 0 {
-			r.health.Drop(health.SignalTraces, reason, n)
-		}
+		lose(health.SignalTraces, spans.Len())
+	}
+	if r.keptSpans != (ptrace.Traces{}) {
+		lose(health.SignalTraces, r.keptSpans.SpanCount())
+		r.keptSpans = ptrace.Traces{}
 	}
 	if r.metrics != nil {
-		if n := r.metrics.left(r.now()); n > 0 {
-			r.health.Drop(health.SignalMetrics, reason, n)
-		}
+		lose(health.SignalMetrics, r.metrics.left(r.now()))
 	}
 }
 

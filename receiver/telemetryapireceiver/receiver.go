@@ -270,7 +270,12 @@ func (r *telemetryReceiver) consume(ctx context.Context, events []telemetryapi.E
 	}
 	select {
 	case r.turn <- struct{}{}:
-		defer func() { <-r.turn }()
+		defer func() {
+			if r.aborted.Err() != nil {
+				r.abandon() // Shutdown has not waited, and nobody comes after
+			}
+			<-r.turn
+		}()
 	case <-r.stopping:
 		r.comeLate(events)
 		return

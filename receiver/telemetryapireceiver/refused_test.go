@@ -356,3 +356,25 @@ func TestShutdownTooLate(t *testing.T) {
 		require.EqualValues(t, 1, r.Health().Dropped(health.SignalTraces, abandoned))
 	})
 }
+
+// TestShutdownDeaf does so as well where the pipeline does not notice that nobody waits for it, once it returns.
+func TestShutdownDeaf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		proceed := make(chan struct{})
+		r := newRigWith(t, rigSettings{logs: logsFunc(func(context.Context, plog.Logs) error {
+			<-proceed
+			return nil
+		})})
+		go r.subscriber.Consume(t.Context(), []telemetryapi.Event{
+			r.line("in the pipeline"), r.start("a"), r.line("held"), r.line("held too"),
+		})
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		require.ErrorIs(t, r.receiver.Shutdown(ctx), context.DeadlineExceeded)
+		require.Empty(t, r.Health().Counts())
+		close(proceed)
+		synctest.Wait()
+		require.EqualValues(t, 3, r.Health().Dropped(health.SignalLogs, abandoned))
+	})
+}

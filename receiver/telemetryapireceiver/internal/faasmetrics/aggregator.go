@@ -178,21 +178,28 @@ func (a *Aggregator) observeLater(event telemetryapi.Event) (understood bool) {
 		if err != nil || r.RequestID == "" {
 			return false
 		}
-		if !a.managed() { // where so many run at once that the room is for those that end
-			a.invocation(r.RequestID).started = true
+		if a.managed() {
+			return true // so many run at once that the room is for those that end
+		}
+		if i := a.attempt(r.RequestID, event.Time, startTime); i != nil {
+			i.started = true
 		}
 	case telemetryapi.EventRuntimeDone:
 		r, err := telemetryapi.DecodeRecord[telemetryapi.RuntimeDoneRecord](event)
 		if err != nil || r.RequestID == "" {
 			return false
 		}
-		a.invocation(r.RequestID).observeDone(event, r)
+		if i := a.attempt(r.RequestID, event.Time, doneTime); i != nil {
+			i.observeDone(event, r)
+		}
 	case telemetryapi.EventReport:
 		r, err := telemetryapi.DecodeRecord[telemetryapi.ReportRecord](event)
 		if err != nil || r.RequestID == "" {
 			return false
 		}
-		a.invocation(r.RequestID).observeReport(event, r)
+		if i := a.attempt(r.RequestID, event.Time, reportTime); i != nil {
+			i.observeReport(event, r)
+		}
 		keep(&a.init.fallback, r.Metrics.InitDurationMs)
 		keep(&a.restore.fallback, r.Metrics.RestoreDurationMs)
 	case telemetryapi.EventRestoreRuntimeDone:
@@ -349,6 +356,32 @@ func (a *Aggregator) invocation(id string) *invocation {
 	}
 	*place = invocation{id: id}
 	return place
+}
+
+// attempt returns the invocation that an event of a kind belongs to, or nil if it is one that has made room for another
+// attempt: Lambda tries an asynchronous invocation that failed again, under its id. An event that comes twice has the same
+// time both times.
+func (a *Aggregator) attempt(id string, at time.Time, kind eventKind) *invocation {
+	i := a.invocation(id)
+	switch known := i.times[kind]; {
+	case at.IsZero():
+		return i
+	case !at.After(i.before):
+		return nil
+	case !known.IsZero() && at.After(known):
+		a.settle(i)
+		before := i.before
+		for _, t := range i.times {
+			if t.After(before) {
+				before = t
+			}
+		}
+		*i = invocation{id: id, before: before}
+	}
+	if i.times[kind].IsZero() {
+		i.times[kind] = at
+	}
+	return i
 }
 
 func (a *Aggregator) settleAll() {

@@ -447,3 +447,42 @@ func BenchmarkCollect(b *testing.B) {
 		a.Collect(testNow, pmetric.NewMetricSlice())
 	}
 }
+
+// TestRetry counts each attempt of an invocation that Lambda tries again under its id, and each event once.
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	at := func(ms int) time.Time { return testNow.Add(time.Duration(ms) * time.Millisecond) }
+	first := []telemetryapi.Event{
+		eventAt(at(0), telemetryapi.EventStart, `{"requestId":"1"}`),
+		eventAt(at(10), telemetryapi.EventRuntimeDone, `{"requestId":"1","status":"error","errorType":"Function.Unknown","metrics":{"durationMs":10}}`),
+		eventAt(at(12), telemetryapi.EventReport, `{"requestId":"1","status":"error","metrics":{"durationMs":12,"billedDurationMs":12}}`),
+	}
+	second := []telemetryapi.Event{
+		eventAt(at(100), telemetryapi.EventStart, `{"requestId":"1"}`),
+		eventAt(at(110), telemetryapi.EventRuntimeDone, `{"requestId":"1","status":"success","metrics":{"durationMs":10}}`),
+		eventAt(at(112), telemetryapi.EventReport, `{"requestId":"1","status":"success","metrics":{"durationMs":12,"billedDurationMs":12}}`),
+	}
+	for name, events := range map[string][]telemetryapi.Event{
+		"in order":                 slices.Concat(first, second),
+		"everything twice":         slices.Concat(first, first, second, second),
+		"the first once more late": slices.Concat(first, second, first),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, collects := range []bool{false, true} {
+				a := New(Settings{Start: testStart})
+				for _, event := range events {
+					require.True(t, a.Observe(event))
+					if collects {
+						a.Empty()
+					}
+				}
+				metrics := collect(t, a, testNow)
+				for _, metric := range []string{"faas.errors", "faas.invocations"} {
+					require.EqualValues(t, 1, named(t, metrics, metric).Sum().DataPoints().At(0).IntValue(), metric)
+				}
+				require.EqualValues(t, 2, named(t, metrics, "aws.lambda.billed_duration").Histogram().DataPoints().At(0).Count())
+			}
+		})
+	}
+}

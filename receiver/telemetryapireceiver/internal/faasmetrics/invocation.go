@@ -39,10 +39,23 @@ func (o outcome) failed() bool {
 // known says that it is clear how it ended.
 func (o outcome) known() bool { return o.succeeded() || o.failed() }
 
+// eventKind is one of an invocation's events.
+type eventKind int
+
+const (
+	startTime eventKind = iota
+	doneTime
+	reportTime
+	eventKinds
+)
+
 // invocation is what the events have said of one so far. They are put together when somebody asks, because they come in
 // any order, and some of them not at all.
 type invocation struct {
 	id string
+	// times are those of its events, and before is the last of the attempt before under the same id.
+	times  [eventKinds]time.Time
+	before time.Time
 	// started says that platform.start has been seen.
 	started bool
 	// done is of platform.runtimeDone, report of platform.report.
@@ -144,7 +157,7 @@ func (a *Aggregator) settle(i *invocation) {
 			a.judge(i.report)
 		}
 		// What is left is enough to know a duplicate by. What comes behind the report from now on comes too late.
-		*i = invocation{id: i.id, reported: true, settled: true}
+		*i = invocation{id: i.id, times: i.times, before: i.before, reported: true, settled: true}
 	}
 }
 
