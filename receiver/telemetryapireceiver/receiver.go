@@ -285,8 +285,10 @@ func (r *telemetryReceiver) consume(ctx context.Context, events []telemetryapi.E
 	defer cancel()
 	defer context.AfterFunc(r.aborted, cancel)()
 
+	state := r.state
 	for _, event := range events {
 		if r.spans != nil {
+			r.hint(event, &state)
 			r.spans.Observe(event)
 		}
 		if r.metrics != nil {

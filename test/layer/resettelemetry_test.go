@@ -99,3 +99,21 @@ func TestSuppressedInitIsInsideItsInvocation(t *testing.T) {
 	invocations, _ := r.invocations(t)
 	requireInside(t, invocations[2].child(t, "init"), invocations[2].server)
 }
+
+// TestLinesOfKilledInvocation has the span that the layer makes be in the trace that the lines name. Which span they name, the
+// SDK had no time to tell.
+func TestLinesOfKilledInvocation(t *testing.T) {
+	t.Parallel()
+	r := newTelemetryRig(t, goProgram(t), nil)
+	r.init(t)
+	r.succeed(t)
+	r.invoke(t, `{"crash":true}`)
+	r.end(t)
+	invocations, _ := r.invocations(t)
+	killed := invocations[1]
+	lines := r.recordsOf(killed.id, "function")
+	require.NotEmpty(t, lines)
+	for _, line := range lines {
+		require.Equal(t, killed.server.TraceID(), line.TraceID(), line.Body().AsString())
+	}
+}

@@ -235,6 +235,14 @@ func (b *Builder) Context(requestID string) (SpanRef, State) {
 	return b.pin(inv), Known
 }
 
+// Hint says which trace a line of an invocation's log names. If the function is killed before its SDK sends a span, that is all
+// that tells which trace the invocation was in.
+func (b *Builder) Hint(requestID string, trace pcommon.TraceID) {
+	if inv := b.invocations[requestID]; inv != nil && inv.hint.IsEmpty() {
+		inv.hint = trace
+	}
+}
+
 // Ended reports whether the end of an invocation is known. What refers to it has no more to wait for then, though the
 // function's SDK may still send its span.
 func (b *Builder) Ended(requestID string) bool {

@@ -77,6 +77,9 @@ type invocation struct {
 	// orphan is what the SDK's spans hung on when the next invocation began.
 	orphan SpanRef
 
+	// hint is the trace that a line names.
+	hint pcommon.TraceID
+
 	phases []*phase
 	// spans are those that the platform measured and that wait for the span above them. measured says that there were
 	// some before.
@@ -282,6 +285,9 @@ func (b *Builder) decide(inv *invocation, final bool) owner {
 		inv.orphan = b.orphan()
 	}
 	b.hangOn(inv, inv.orphan, inv.killed())
+	if inv.killed() {
+		b.hangOn(inv, SpanRef{TraceID: inv.hint}, false)
+	}
 	inv.span = b.ids(inv)
 	if b.set.XRayContext == XRayParent && inv.xray.unsampled && inv.xray.root == inv.span.TraceID {
 		return unsampled

@@ -130,6 +130,31 @@ func TestNoIDsBeforeTheFirstInvocation(t *testing.T) {
 	}
 }
 
+// TestHint has the span of an invocation that is killed join the trace that its lines name.
+func TestHint(t *testing.T) {
+	t.Parallel()
+	hint := sdkRef(7, 0).TraceID
+	for status, joins := range map[string]bool{"timeout": true, "success": false} {
+		e := newEnvironment(t, Settings{})
+		e.Hint("1", hint)
+		e.observe(start(0, "1"))
+		e.Hint("1", hint)
+		e.Hint("1", sdkRef(8, 0).TraceID)
+		e.observe(runtimeDone(10, "1", status))
+		spans := e.spans()
+		require.Len(t, spans, 1)
+		require.Equal(t, joins, spans[0].TraceID() == hint, status)
+		require.False(t, spans[0].SpanID().IsEmpty())
+	}
+	// Spans tell more.
+	e := newEnvironment(t, Settings{})
+	e.observe(start(0, "1"))
+	e.Hint("1", hint)
+	e.send(t, child(1, 3, 2))
+	e.observe(runtimeDone(10, "1", "timeout"))
+	require.Equal(t, sdkRef(1, 2), refOf(e.spans()[0]))
+}
+
 // TestSDKAfterAll has the SDK's span be the only one, although lines were told of another.
 func TestSDKAfterAll(t *testing.T) {
 	t.Parallel()
