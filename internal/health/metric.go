@@ -30,6 +30,7 @@ const (
 	// What Lambda delivered, without attributes.
 	RedeliveredEvents Metric = "otelcol_lambda.redelivered_events"
 	UnknownEvents     Metric = "otelcol_lambda.unknown_events"
+	UnknownFields     Metric = "otelcol_lambda.unknown_fields"
 
 	QueueSize   Metric = "otelcol_lambda.queue.size"
 	QueueAge    Metric = "otelcol_lambda.queue.age"
@@ -57,7 +58,7 @@ func Metrics() []Metric {
 	return []Metric{
 		GuardDeaths, GuardKills, GuardRestarts, GuardOverruns, GuardSkipped, DroppedItems,
 		SentItems, SentRequests, FailedRequests, FlushDuration, HoldDuration,
-		RedeliveredEvents, UnknownEvents, QueueSize, QueueAge, BackendDown,
+		RedeliveredEvents, UnknownEvents, UnknownFields, QueueSize, QueueAge, BackendDown,
 	}
 }
 
@@ -114,6 +115,8 @@ func (m Metric) meaning() (unit, description string) {
 		return "{event}", "Events that Lambda delivered once more, and that were left out"
 	case UnknownEvents:
 		return "{event}", "Events of types that this version does not know; they are log records all the same"
+	case UnknownFields:
+		return "{field}", "Fields of platform events that this version does not know; they are in the log records all the same"
 	case QueueSize:
 		return "By", "Data that waits or is being sent"
 	case QueueAge:

@@ -10,6 +10,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
+	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
 	"github.com/otelcol-lambda/otelcol-lambda/receiver/telemetryapireceiver/internal/faasmetrics"
 	"github.com/otelcol-lambda/otelcol-lambda/receiver/telemetryapireceiver/internal/sandboxstat"
@@ -54,7 +55,15 @@ func isDelta(preference string) bool {
 	}
 }
 
-func (p *platformMetrics) observe(event telemetryapi.Event) { p.aggregator.Observe(event) }
+// observe has metrics made of an event.
+func (r *telemetryReceiver) observe(event telemetryapi.Event) {
+	a := r.metrics.aggregator
+	known := a.UnknownFields()
+	a.Observe(event)
+	if n := a.UnknownFields() - known; n > 0 {
+		r.health.Add(health.UnknownFields, int64(n))
+	}
+}
 
 // always says that metrics leave with each delivery of events.
 func (p *platformMetrics) always() bool { return p.interval == 0 }

@@ -292,7 +292,7 @@ func (r *telemetryReceiver) consume(ctx context.Context, events []telemetryapi.E
 			r.spans.Observe(event)
 		}
 		if r.metrics != nil {
-			r.metrics.observe(event)
+			r.observe(event)
 		}
 		if event.Type == telemetryapi.EventRestoreStart && r.zone != nil {
 			r.zone.moved()

@@ -85,6 +85,8 @@ type Aggregator struct {
 	// latest is when the last event happened that is not about an init.
 	latest   time.Time
 	finished bool
+
+	unknownFields int
 }
 
 // stream is what one metric holds.
@@ -133,13 +135,15 @@ func (a *Aggregator) Observe(event telemetryapi.Event) (understood bool) {
 	}
 	switch event.Type {
 	case telemetryapi.EventInitStart:
-		r, err := telemetryapi.DecodeRecord[telemetryapi.InitStartRecord](event)
+		var r telemetryapi.InitStartRecord
+		err := a.read(event, &r)
 		if err != nil {
 			return false
 		}
 		a.observeInit(r.InitializationType, r.Phase)
 	case telemetryapi.EventInitRuntimeDone:
-		r, err := telemetryapi.DecodeRecord[telemetryapi.InitRuntimeDoneRecord](event)
+		var r telemetryapi.InitRuntimeDoneRecord
+		err := a.read(event, &r)
 		if err != nil {
 			return false
 		}
@@ -148,7 +152,8 @@ func (a *Aggregator) Observe(event telemetryapi.Event) (understood bool) {
 			a.init.done = outcome{seen: true, at: event.Time, status: r.Status, errorType: r.ErrorType}
 		}
 	case telemetryapi.EventInitReport:
-		r, err := telemetryapi.DecodeRecord[telemetryapi.InitReportRecord](event)
+		var r telemetryapi.InitReportRecord
+		err := a.read(event, &r)
 		if err != nil {
 			return false
 		}
@@ -174,7 +179,8 @@ func (a *Aggregator) observeLater(event telemetryapi.Event) (understood bool) {
 	switch event.Type {
 	case telemetryapi.EventStart:
 		a.invoked = true
-		r, err := telemetryapi.DecodeRecord[telemetryapi.StartRecord](event)
+		var r telemetryapi.StartRecord
+		err := a.read(event, &r)
 		if err != nil || r.RequestID == "" {
 			return false
 		}
@@ -185,7 +191,8 @@ func (a *Aggregator) observeLater(event telemetryapi.Event) (understood bool) {
 			i.started = true
 		}
 	case telemetryapi.EventRuntimeDone:
-		r, err := telemetryapi.DecodeRecord[telemetryapi.RuntimeDoneRecord](event)
+		var r telemetryapi.RuntimeDoneRecord
+		err := a.read(event, &r)
 		if err != nil || r.RequestID == "" {
 			return false
 		}
@@ -193,7 +200,8 @@ func (a *Aggregator) observeLater(event telemetryapi.Event) (understood bool) {
 			i.observeDone(event, r)
 		}
 	case telemetryapi.EventReport:
-		r, err := telemetryapi.DecodeRecord[telemetryapi.ReportRecord](event)
+		var r telemetryapi.ReportRecord
+		err := a.read(event, &r)
 		if err != nil || r.RequestID == "" {
 			return false
 		}
@@ -203,14 +211,16 @@ func (a *Aggregator) observeLater(event telemetryapi.Event) (understood bool) {
 		keep(&a.init.fallback, r.Metrics.InitDurationMs)
 		keep(&a.restore.fallback, r.Metrics.RestoreDurationMs)
 	case telemetryapi.EventRestoreRuntimeDone:
-		r, err := telemetryapi.DecodeRecord[telemetryapi.RestoreRuntimeDoneRecord](event)
+		var r telemetryapi.RestoreRuntimeDoneRecord
+		err := a.read(event, &r)
 		if err != nil {
 			return false
 		}
 		a.restore.seen = true
 		a.restore.done = outcome{seen: true, at: event.Time, status: r.Status, errorType: r.ErrorType}
 	case telemetryapi.EventRestoreReport:
-		r, err := telemetryapi.DecodeRecord[telemetryapi.RestoreReportRecord](event)
+		var r telemetryapi.RestoreReportRecord
+		err := a.read(event, &r)
 		if err != nil {
 			return false
 		}
@@ -220,7 +230,8 @@ func (a *Aggregator) observeLater(event telemetryapi.Event) (understood bool) {
 			a.restore.duration = positive(r.Metrics.DurationMs)
 		}
 	default:
-		r, err := telemetryapi.DecodeRecord[telemetryapi.LogsDroppedRecord](event)
+		var r telemetryapi.LogsDroppedRecord
+		err := a.read(event, &r)
 		if err != nil {
 			return false
 		}
@@ -228,6 +239,16 @@ func (a *Aggregator) observeLater(event telemetryapi.Event) (understood bool) {
 	}
 	return true
 }
+
+// read decodes an event's record, and counts the fields that it does not know.
+func (a *Aggregator) read(event telemetryapi.Event, record telemetryapi.Decoder) error {
+	unknown, err := record.Decode(event)
+	a.unknownFields += unknown
+	return err
+}
+
+// UnknownFields is how many fields the events had that this version does not know.
+func (a *Aggregator) UnknownFields() int { return a.unknownFields }
 
 // keep sets a number that is not set yet.
 func keep(number *telemetryapi.Optional, n telemetryapi.Optional) {

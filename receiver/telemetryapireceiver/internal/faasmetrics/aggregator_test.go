@@ -486,3 +486,14 @@ func TestRetry(t *testing.T) {
 		})
 	}
 }
+
+// TestUnknownFields counts what Lambda has added, and takes it for no harm.
+func TestUnknownFields(t *testing.T) {
+	t.Parallel()
+	a := New(Settings{Start: testStart})
+	require.True(t, a.Observe(eventAt(testNow, telemetryapi.EventStart, `{"requestId":"1","version":"7","shard":3}`)))
+	require.True(t, a.Observe(eventAt(testNow, telemetryapi.EventRuntimeDone,
+		`{"requestId":"1","status":"success","metrics":{"durationMs":1,"joules":2},"zone":"a"}`)))
+	require.Equal(t, 3, a.UnknownFields())
+	require.EqualValues(t, 1, named(t, collect(t, a, testNow), "faas.invocations").Sum().DataPoints().At(0).IntValue())
+}
