@@ -246,7 +246,7 @@ func TestInitAlwaysFails(t *testing.T) {
 	}
 	r.platformRecordsArrived(t)
 	r.linesArrived(t)
-	require.Equal(t, count, r.total(t, "faas.errors", "error.type", "Runtime.ExitError"))
+	require.Equal(t, 1+count, r.total(t, "faas.errors", "error.type", "Runtime.ExitError"), "the first Init and the invocations")
 	require.Zero(t, r.total(t, "faas.invocations"))
 	require.Equal(t, count, r.total(t, "faas.invoke_duration"))
 	r.instance(t)
