@@ -17,18 +17,7 @@ import (
 // together without being started. Errors wrap ErrLocate, ErrGet or ErrInvalid, or are about the pipelines.
 func Check(ctx context.Context, set Settings) (err error) {
 	return set.withConfig(ctx, func(cfg *otelcol.Config) error {
-		return service.Validate(ctx, service.Settings{
-			BuildInfo:           set.BuildInfo,
-			ReceiversConfigs:    cfg.Receivers,
-			ReceiversFactories:  set.Factories.Receivers,
-			ProcessorsConfigs:   cfg.Processors,
-			ProcessorsFactories: set.Factories.Processors,
-			ExportersConfigs:    cfg.Exporters,
-			ExportersFactories:  set.Factories.Exporters,
-			ConnectorsConfigs:   cfg.Connectors,
-			ConnectorsFactories: set.Factories.Connectors,
-			TelemetryFactory:    set.Factories.Telemetry,
-		}, service.Config{Pipelines: cfg.Service.Pipelines})
+		return service.Validate(ctx, set.service(cfg), service.Config{Pipelines: cfg.Service.Pipelines})
 	})
 }
 

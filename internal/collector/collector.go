@@ -79,6 +79,13 @@ func Start(ctx context.Context, set Settings) (_ *Collector, err error) {
 func (c *Collector) settings(set Settings, cfg *otelcol.Config) service.Settings {
 	failed := make(chan error)
 	go c.drain(failed)
+	s := set.service(cfg)
+	s.AsyncErrorChannel = failed
+	return s
+}
+
+// service is what a service is built from.
+func (set Settings) service(cfg *otelcol.Config) service.Settings {
 	return service.Settings{
 		BuildInfo:           set.BuildInfo,
 		ReceiversConfigs:    cfg.Receivers,
@@ -98,8 +105,7 @@ func (c *Collector) settings(set Settings, cfg *otelcol.Config) service.Settings
 			Extension: modules(set.Factories.ExtensionModules),
 			Connector: modules(set.Factories.ConnectorModules),
 		},
-		AsyncErrorChannel: failed,
-		TelemetryFactory:  set.Factories.Telemetry,
+		TelemetryFactory: set.Factories.Telemetry,
 	}
 }
 
