@@ -250,6 +250,10 @@ func (r *telemetryReceiver) sayLeftOut() {
 		r.logger.Debug("Left out of the logs", zap.Uint64("lines_of_this_process", s.ownLines),
 			zap.Uint64("events_by_type", s.excluded), zap.Uint64("records_by_severity", s.lesser))
 	}
+	if r.metrics != nil && r.metrics.aggregator.Forgotten() > 0 {
+		r.logger.Debug("Invocations made room for others before their report came, which is not in the metrics",
+			zap.Int("invocations", r.metrics.aggregator.Forgotten()))
+	}
 	if r.spans == nil {
 		return
 	}

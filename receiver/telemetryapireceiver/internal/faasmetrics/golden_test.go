@@ -5,10 +5,8 @@ package faasmetrics
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -95,28 +93,4 @@ func TestObserveSaysWhatItDoesNotUnderstand(t *testing.T) {
 	understood, not = count("malformed")
 	// What is not understood has fields missing, or of another type.
 	require.Equal(t, []int{6, 11}, []int{understood, not})
-}
-
-// TestDocumentation holds the table of metrics that the documentation has against the code.
-func TestDocumentation(t *testing.T) {
-	t.Parallel()
-	var table strings.Builder
-	table.WriteString("| metric | unit | kind | attribute | description |\n| --- | --- | --- | --- | --- |\n")
-	kinds := map[Kind]string{KindCounter: "sum", KindHistogram: "histogram", KindGauge: "gauge"}
-	for _, m := range Metrics() {
-		require.NotEmpty(t, m.Name)
-		attribute := m.Attribute
-		if attribute != "" {
-			attribute = "`" + attribute + "`"
-		}
-		fmt.Fprintf(&table, "| `%s` | `%s` | %s | %s | %s |\n", m.Name, m.Unit, kinds[m.Kind], attribute, m.Description)
-	}
-	const file = "testdata/metrics.md"
-	if *update {
-		require.NoError(t, os.WriteFile(file, []byte(table.String()), 0o600))
-		return
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Equal(t, string(want), table.String())
 }
