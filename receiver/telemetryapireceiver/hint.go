@@ -15,20 +15,20 @@ import (
 
 // hint tells which trace a line of the function names, as long as it matters: should the function be killed, its SDK may not
 // come to send a span.
-func (r *telemetryReceiver) hint(event telemetryapi.Event, state *streamState) {
+func (r *telemetryReceiver) hint(event telemetryapi.Event) {
 	if r.mapper.concurrent {
 		return
 	}
-	state.before(event)
-	defer state.after(event)
-	if event.Type != telemetryapi.EventFunction || state.requestID == "" {
+	r.seen.before(event)
+	defer r.seen.after(event)
+	if event.Type != telemetryapi.EventFunction || r.seen.requestID == "" {
 		return
 	}
-	if _, known := r.spans.Context(state.requestID); known != invocationspans.Wait {
+	if _, known := r.spans.Context(r.seen.requestID); known != invocationspans.Wait {
 		return
 	}
 	if trace, ok := namedTrace(event.Record); ok {
-		r.spans.Hint(state.requestID, trace)
+		r.spans.Hint(r.seen.requestID, trace)
 	}
 }
 

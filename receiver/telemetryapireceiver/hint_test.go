@@ -4,6 +4,7 @@
 package telemetryapireceiver
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,14 +41,24 @@ func TestNamedTrace(t *testing.T) {
 // TestKilledInTheTraceOfItsLines has all of an invocation in one trace although the SDK did not come to send a span.
 func TestKilledInTheTraceOfItsLines(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, nil)
-	r.consume(t, r.start("a"),
-		r.event(telemetryapi.EventFunction, `{"message":"one","trace_id":%q}`, namedID), r.line("two"),
-		r.event(telemetryapi.EventRuntimeDone, `{"requestId":"a","status":"error","errorType":"Runtime.ExitError"}`))
-	require.Len(t, r.spans(), 1)
-	require.Equal(t, namedID, r.spans()[0].TraceID().String())
-	for _, record := range r.records() {
-		require.Equal(t, namedID, record.TraceID().String())
+	for name, deliveries := range map[string]int{"at once": 1, "one by one": 4} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, nil)
+			events := []telemetryapi.Event{
+				r.start("a"), r.event(telemetryapi.EventFunction, `{"message":"one","trace_id":%q}`, namedID), r.line("two"),
+				r.event(telemetryapi.EventRuntimeDone, `{"requestId":"a","status":"error","errorType":"Runtime.ExitError"}`),
+			}
+			for each := range slices.Chunk(events, len(events)/deliveries) {
+				r.consume(t, each...)
+			}
+			require.Len(t, r.spans(), 1)
+			require.Equal(t, namedID, r.spans()[0].TraceID().String())
+			require.Len(t, r.records(), len(events))
+			for _, record := range r.records() {
+				require.Equal(t, namedID, record.TraceID().String())
+			}
+			require.NoError(t, r.receiver.Shutdown(t.Context()))
+		})
 	}
-	require.NoError(t, r.receiver.Shutdown(t.Context()))
 }

@@ -71,7 +71,8 @@ type telemetryReceiver struct {
 	// All of these belong to the holder of turn. mapper and spans are nil before the first events, metrics for as long as
 	// nobody takes them.
 	mapper  *logMapper
-	state   streamState
+	state   streamState // after the last event that became a record
+	seen    streamState // after the last event that came
 	held    heldLines
 	spans   *invocationspans.Builder
 	metrics *platformMetrics
@@ -289,10 +290,9 @@ func (r *telemetryReceiver) consume(ctx context.Context, events []telemetryapi.E
 	defer cancel()
 	defer context.AfterFunc(r.aborted, cancel)()
 
-	state := r.state
 	for _, event := range events {
 		if r.spans != nil {
-			r.hint(event, &state)
+			r.hint(event)
 			r.spans.Observe(event)
 		}
 		if r.metrics != nil {
