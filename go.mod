@@ -69,7 +69,6 @@ require (
 	github.com/Microsoft/go-winio v0.6.2 // indirect
 	github.com/cenkalti/backoff/v7 v7.0.0 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
-	github.com/felixge/httpsnoop v1.1.0 // indirect
 	github.com/foxboron/go-tpm-keyfiles v0.0.0-20251226215517-609e4778396f // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
@@ -145,7 +144,9 @@ replace go.opentelemetry.io/contrib/otelconf => ./internal/stub/otelconf
 
 replace github.com/shirou/gopsutil/v4 => ./internal/stub/gopsutil
 
-replace github.com/felixge/httpsnoop => ./internal/stub/httpsnoop
+replace go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp => ./internal/stub/otelhttp
+
+replace go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc => ./internal/stub/otelgrpc
 
 replace github.com/google/go-tpm => ./internal/stub/go-tpm
 

@@ -1,3 +1,0 @@
-module github.com/felixge/httpsnoop
-
-go 1.26.0
