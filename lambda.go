@@ -41,7 +41,6 @@ func runOnLambda(env environment) int {
 	// Lambda starts the function's runtime only after every extension has registered, so nothing comes before this.
 	reg := extensionsapi.NewClient(env.runtimeAPI).Begin(ctx, filepath.Base(os.Args[0]),
 		extensionsapi.Events(os.Getenv("AWS_LAMBDA_INITIALIZATION_TYPE")))
-	roomForStart()
 	err := runCollector(ctx, env, reg, logger)
 	if err == nil {
 		return 0
@@ -58,18 +57,6 @@ func runOnLambda(env environment) int {
 	defer env.refuse(ctx, logger)()
 	standBy(ctx, reg, logger)
 	return 0
-}
-
-// startStack is about what building a collector takes of the stack.
-const startStack = 64 << 10
-
-// roomForStart has the stack grow at once while there is little on it. Else it would grow step by step while the
-// configuration is decoded, with all that is on it copied each time: a tenth of the CPU of a start.
-//
-//go:noinline
-func roomForStart() byte {
-	var room [startStack]byte
-	return room[os.Getpid()%len(room)]
 }
 
 // maxReason bounds what the guard is told. Lambda splits log lines that are much longer.

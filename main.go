@@ -1,6 +1,9 @@
 // Copyright The otelcol-lambda Authors
 // SPDX-License-Identifier: Apache-2.0
 
+// Nothing on the way to or from 127.0.0.1 speaks Multipath TCP.
+//go:debug multipathtcp=0
+
 // Program otelcol-lambda is an OpenTelemetry Collector that runs as an AWS Lambda extension.
 //
 // Lambda starts it without arguments and with AWS_LAMBDA_RUNTIME_API set; then no trouble of the collector's may fail
@@ -23,6 +26,7 @@ import (
 	"github.com/otelcol-lambda/otelcol-lambda/confmap/converter/lambdaconverter"
 	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/selftelemetry"
+	_ "github.com/otelcol-lambda/otelcol-lambda/internal/startstack" // first of all
 )
 
 // version is set by the linker.
