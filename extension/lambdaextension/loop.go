@@ -52,7 +52,7 @@ func (e *lambdaExtension) run(ctx context.Context) {
 	e.mu.Unlock()
 	// Nothing waits for the end of an invocation of a Managed Instance.
 	e.rootSpans.Store(e.managed == nil && e.awaitsRootSpan())
-	err = e.subscribe(ctx, os.Getenv(envRuntimeAPI), session.ID())
+	err = e.subscribe(ctx, os.Getenv(envRuntimeAPI), session)
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/otelcol-lambda/otelcol-lambda/internal/extensionsapi"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/flush"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/health"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
@@ -106,7 +107,7 @@ func (s *subscription) deliver(ctx context.Context, events []telemetryapi.Event)
 }
 
 // subscribe opens the listener and makes the subscription. On error no events will come.
-func (e *lambdaExtension) subscribe(ctx context.Context, runtimeAPI, extensionID string) error {
+func (e *lambdaExtension) subscribe(ctx context.Context, runtimeAPI string, session *extensionsapi.Session) error {
 	streams, port := e.subscription.wants(e.logger)
 	if streams = e.needed(streams); len(streams) == 0 {
 		return nil
@@ -132,8 +133,8 @@ func (e *lambdaExtension) subscribe(ctx context.Context, runtimeAPI, extensionID
 	listener.Serve()
 	ctx, cancel := context.WithTimeout(ctx, subscribeTimeout)
 	defer cancel()
-	client := telemetryapi.NewClient(runtimeAPI)
-	if err := client.Subscribe(ctx, extensionID, telemetryapi.NewSubscription(listener.URI(), streams)); err != nil {
+	client := telemetryapi.NewClient(runtimeAPI, session.Transport())
+	if err := client.Subscribe(ctx, session.ID(), telemetryapi.NewSubscription(listener.URI(), streams)); err != nil {
 		return errors.Join(err, listener.Shutdown(ctx))
 	}
 	e.subscription.mu.Lock()

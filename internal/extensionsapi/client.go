@@ -173,6 +173,9 @@ var errSessionClosed = errors.New("the session is closed")
 // ID identifies the extension to Lambda's other APIs.
 func (s *Session) ID() string { return s.id }
 
+// Transport has the connection to Lambda, for other APIs at the same address. While Next is pending it opens another one.
+func (s *Session) Transport() http.RoundTripper { return s.client.http.Transport }
+
 // Registration is what Lambda answered to Register.
 func (s *Session) Registration() Registration { return s.registration }
 

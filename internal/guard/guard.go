@@ -29,6 +29,9 @@ type Settings struct {
 	Stdin, Stdout, Stderr int
 	// OTLP are the addresses that the function sends telemetry to, which is refused there when there will be no collector.
 	OTLP []string
+	// AfterInit, if set, is called once, when the first event has been asked for: until then, what takes CPU takes it from
+	// the function's own Init.
+	AfterInit func()
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -54,8 +57,8 @@ type Guard struct {
 	polls   chan struct{}
 	// ended is closed when the goroutine that decides has ended.
 	ended chan struct{}
-	// next is the client of the pending request for an event.
-	next *http1.Client
+	// lambda is the client for the registration, and then for the pending request for an event.
+	lambda *http1.Client
 
 	// What follows belongs to the goroutine that decides.
 	stopped   bool
@@ -101,7 +104,6 @@ func New(s Settings) *Guard {
 		polls:        make(chan struct{}, 1),
 		ended:        make(chan struct{}),
 	}
-	g.next = newClient(address, nil)
 	g.refuser = newRefuser(g.say)
 	return g
 }
@@ -116,6 +118,7 @@ func (g *Guard) Run() int {
 	written := make(chan struct{})
 	var once sync.Once
 	sent := func() { once.Do(func() { close(written) }) }
+	g.lambda = newClient(g.address, sent)
 	g.goSafely("registration", func() { g.register(sent) })
 	head := time.NewTimer(headStart)
 	defer head.Stop()
@@ -244,13 +247,11 @@ func (g *Guard) say(l level, message string, fields ...field) {
 
 // register announces the extension and tells everybody how Lambda answered.
 func (g *Guard) register(sent func()) {
-	client := newClient(g.address, sent)
-	defer client.Close()
 	var response *http1.Response
 	for failed := new(failures); ; {
 		var err error
 		// No deadline: how long Init may take is Lambda's affair, and a second registration would be refused.
-		response, err = client.Do(time.Time{}, registerRequest(base(g.settings.Args[0]), g.managed))
+		response, err = g.lambda.Do(time.Time{}, registerRequest(base(g.settings.Args[0]), g.managed))
 		sent()
 		if err = errorOf(response, err); err == nil {
 			break
@@ -295,6 +296,9 @@ func (g *Guard) poll() {
 		case <-g.ended:
 			return
 		}
+		if n == 1 && g.settings.AfterInit != nil {
+			g.background.Go(g.settings.AfterInit) // it runs when this goroutine waits
+		}
 		e, err := g.nextEvent()
 		if err != nil {
 			g.do(input{
@@ -329,7 +333,7 @@ func (g *Guard) nextEvent() (event, error) {
 	}
 	for failed := new(failures); ; {
 		// No deadline: the environment may be frozen for hours before the answer comes.
-		response, err := g.next.Do(time.Time{}, request)
+		response, err := g.lambda.Do(time.Time{}, request)
 		if err = errorOf(response, err); err == nil {
 			return parseEvent(response), nil
 		}
@@ -342,7 +346,7 @@ func (g *Guard) nextEvent() (event, error) {
 
 // end takes everything down and returns the status to exit with.
 func (g *Guard) end() int {
-	g.next.Close()
+	g.lambda.Close()
 	if g.timer != nil {
 		g.timer.Stop()
 	}

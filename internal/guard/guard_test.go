@@ -502,6 +502,8 @@ func TestSignal(t *testing.T) {
 		r, cmd := runProgram(t, l.address)
 		require.NoError(t, cmd.Start())
 		l.await(t, pathNext)
+		l.invoke() // before the first event there is nothing to lose, and no handler
+		l.await(t, pathNext)
 		require.NoError(t, cmd.Process.Signal(signal))
 		require.NoError(t, cmd.Wait())
 		requireMessages(t, []string{unclean}, r.output.messages(t)) // the test collector knows nothing of signals

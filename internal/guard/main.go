@@ -38,11 +38,19 @@ func Main(args, environ []string, otlp ...string) int {
 		return become(collector, args, environ)
 	}
 
-	g := New(Settings{
+	var g *Guard
+	g = New(Settings{
 		Args: args, Environ: environ, Program: collector, Fuller: fuller,
 		Stdin: syscall.Stdin, Stdout: syscall.Stdout, Stderr: syscall.Stderr,
 		OTLP: otlp,
+		// Go starts two threads for it. Before the first event there is nothing to lose.
+		AfterInit: func() { notify(g) },
 	})
+	return g.Run()
+}
+
+// notify has the guard end on the signals with which a user ends it who runs it locally. Lambda sends none.
+func notify(g *Guard) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	go func() {
@@ -50,7 +58,6 @@ func Main(args, environ []string, otlp ...string) int {
 			g.Signal()
 		}
 	}()
-	return g.Run()
 }
 
 // become replaces this program by another one. It returns only if that fails.

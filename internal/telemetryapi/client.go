@@ -60,18 +60,22 @@ type Client struct {
 	http *http.Client
 }
 
-// NewClient returns a client of the API at runtimeAPI, which is the `host:port` of AWS_LAMBDA_RUNTIME_API.
-func NewClient(runtimeAPI string) *Client {
+// NewClient returns a client of the API at runtimeAPI, which is the `host:port` of AWS_LAMBDA_RUNTIME_API. Requests go over
+// transport, which may have a connection to it, or one of the client's own if that is nil.
+func NewClient(runtimeAPI string, transport http.RoundTripper) *Client {
+	if transport == nil {
+		transport = &http.Transport{
+			// The function's HTTP_PROXY is ours too, and the API's address need not be one that Go would exempt.
+			Proxy: nil,
+			// One request is all there is: a kept connection would be a descriptor lost to the function.
+			DisableKeepAlives: true,
+		}
+	}
 	return &Client{
 		url: "http://" + runtimeAPI + subscribePath,
 		http: &http.Client{
-			Timeout: subscribeTimeout,
-			Transport: &http.Transport{
-				// The function's HTTP_PROXY is ours too, and the API's address need not be one that Go would exempt.
-				Proxy: nil,
-				// One request is all there is: a kept connection would be a descriptor lost to the function.
-				DisableKeepAlives: true,
-			},
+			Timeout:       subscribeTimeout,
+			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}

@@ -71,7 +71,7 @@ func TestSubscribe(t *testing.T) {
 			// A customer's proxy for the function is none of the API's business.
 			t.Setenv("HTTP_PROXY", "http://192.0.2.1:1")
 
-			client := NewClient(strings.TrimPrefix(server.URL, "http://"))
+			client := NewClient(strings.TrimPrefix(server.URL, "http://"), nil)
 			subscription := NewSubscription("http://sandbox.localdomain:4243/", []Stream{StreamPlatform, StreamFunction})
 			tt.check(t, client.Subscribe(t.Context(), "the-id", subscription))
 
@@ -87,7 +87,7 @@ func TestSubscribe(t *testing.T) {
 }
 
 func TestClientUsesNoProxy(t *testing.T) {
-	transport, ok := NewClient("169.254.100.1:9001").http.Transport.(*http.Transport)
+	transport, ok := NewClient("169.254.100.1:9001", nil).http.Transport.(*http.Transport)
 	require.True(t, ok)
 	require.Nil(t, transport.Proxy)
 }
@@ -106,7 +106,7 @@ func TestSubscribeEndsWithItsContext(t *testing.T) {
 		<-asked
 		cancel()
 	}()
-	err := NewClient(strings.TrimPrefix(server.URL, "http://")).Subscribe(ctx, "id", Subscription{})
+	err := NewClient(strings.TrimPrefix(server.URL, "http://"), nil).Subscribe(ctx, "id", Subscription{})
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -114,9 +114,9 @@ func TestSubscribeNobodyThere(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	address := strings.TrimPrefix(server.URL, "http://")
 	server.Close()
-	err := NewClient(address).Subscribe(t.Context(), "id", Subscription{})
+	err := NewClient(address, nil).Subscribe(t.Context(), "id", Subscription{})
 	require.ErrorContains(t, err, "subscribe to telemetry")
-	require.ErrorContains(t, NewClient("not a host").Subscribe(t.Context(), "id", Subscription{}), "subscribe to telemetry")
+	require.ErrorContains(t, NewClient("not a host", nil).Subscribe(t.Context(), "id", Subscription{}), "subscribe to telemetry")
 }
 
 func requireSubscribeError(t *testing.T, err error) *SubscribeError {
