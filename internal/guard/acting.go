@@ -82,6 +82,7 @@ func (g *Guard) hangsUp(now time.Time, generation int, w *waiter) {
 
 // start starts a collector with an address of its own, so that nothing a dead one has left behind is taken for its.
 func (a acting) start(path string, generation int) error {
+	a.background.Go(func() { readAhead(path) })
 	a.openTelemetry()
 	listener, err := socket.Listen("127.0.0.1:0")
 	if err != nil {

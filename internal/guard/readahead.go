@@ -1,0 +1,61 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package guard
+
+import (
+	"runtime"
+	"syscall"
+	"unsafe"
+)
+
+const (
+	preadNoWait    = 0x8 // RWF_NOWAIT of preadv2(2), whose number package syscall does not know
+	preadAMD64     = 327
+	preadARM64     = 286
+	adviceWillNeed = 3 // POSIX_FADV_WILLNEED of posix_fadvise(2)
+)
+
+// lateData is about how much of a Go program is data, which its runtime needs before anything else, and which is at the
+// end of the file.
+const lateData = 2 << 20
+
+// readAhead has the kernel read a program that is about to start, where it is not in memory. A program that starts reads
+// what it touches next and waits for it, a dozen times; this way the disk is busy while the processor is. With all of it in
+// memory, it costs next to nothing; else it returns when the reading has begun, which takes as long as finding memory
+// for it.
+func readAhead(path string) {
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return // who starts it will say so
+	}
+	defer func() { _ = syscall.Close(fd) }()
+	if inMemory(fd) {
+		return
+	}
+	var info syscall.Stat_t
+	if syscall.Fstat(fd, &info) == nil {
+		willNeed(fd, max(info.Size-lateData, 0), lateData)
+	}
+	willNeed(fd, 0, 0)
+}
+
+// willNeed is about a part of a file; a length of 0 is all that follows.
+func willNeed(fd int, offset, length int64) {
+	_, _, _ = syscall.Syscall6(syscall.SYS_FADVISE64, uintptr(fd), uintptr(offset), uintptr(length), adviceWillNeed, 0, 0)
+}
+
+// inMemory reports whether a file can be read without waiting for a disk, by its first byte. Where the kernel or the file
+// system cannot tell, it is taken to be there.
+func inMemory(fd int) bool {
+	number := uintptr(preadAMD64)
+	if runtime.GOARCH == "arm64" {
+		number = preadARM64
+	}
+	var b [1]byte
+	v := syscall.Iovec{Base: &b[0], Len: 1}
+	_, _, errno := syscall.Syscall6(number, uintptr(fd), uintptr(unsafe.Pointer(&v)), 1, 0, 0, preadNoWait)
+	return errno != syscall.EAGAIN
+}
