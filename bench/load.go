@@ -119,7 +119,7 @@ func loadFigures() []figure {
 			means: "the same divided by user and system time of all processes of the extension",
 		},
 		{
-			key: keySpanCPU, title: "CPU for 1,000 spans", unit: milliseconds, budget: budget{limit: 2.5},
+			key: keySpanCPU, title: "CPU for 1,000 spans", unit: milliseconds, budget: budget{limit: 2.5, pace: paceCPU},
 			means: "the same the other way round",
 		},
 		{

@@ -18,6 +18,8 @@ type document struct {
 	Schema   int      `json:"schema"`
 	Machine  machine  `json:"machine"`
 	Settings recorded `json:"settings"`
+	// Speed is that of the machine, left out if the floors were not measured.
+	Speed speed `json:"speed_factors,omitzero"`
 	// Subjects are what was found with all the CPU there is, Shares with parts of it.
 	Subjects []result `json:"subjects,omitempty"`
 	Shares   []share  `json:"shares,omitempty"`
@@ -101,10 +103,14 @@ type outcome struct {
 	MapsRatio *ratio `json:"maps_ratio,omitempty"`
 	// Budget is the most that the median should be, in the unit of the median, 0 if there is no budget.
 	Budget float64 `json:"budget,omitempty"`
+	// SpeedFactor is how many times as long this machine takes as the one that the budget is from, BudgetAtSpeed the budget
+	// times that; 0 for a budget that does not depend on the speed, and if that is unknown.
+	SpeedFactor   float64 `json:"speed_factor,omitempty"`
+	BudgetAtSpeed float64 `json:"budget_at_speed,omitempty"`
 }
 
 // evaluate summarises the observations, which are in the order of the subjects.
-func evaluate(subjects []subject, c conditionCosts) []result {
+func evaluate(subjects []subject, c conditionCosts, at speed) []result {
 	floor := observations{}
 	for i, s := range subjects {
 		if s.name == nameNetHTTP {
@@ -129,6 +135,7 @@ func evaluate(subjects []subject, c conditionCosts) []result {
 			}
 			if s.budgeted {
 				o.Budget = f.budget.under(c.condition, base)
+				o = o.atSpeed(at.factor(f.budget.pace, c.condition))
 			}
 			r.Figures[f.key] = o
 		}
@@ -150,8 +157,9 @@ func (b budget) under(c condition, base float64) float64 {
 
 func (d *document) addCosts(set settings, subjects []subject, c costs) {
 	d.LeftOut = append(d.LeftOut, c.leftOut...)
+	d.Speed = speedOf(subjects, c.conditions)
 	for _, each := range c.conditions {
-		results := evaluate(subjects, each)
+		results := evaluate(subjects, each, d.Speed)
 		for i, s := range subjects {
 			if set.compares(s.name) {
 				d.compare(s.name, each.condition.String(), compareFigures(each.condition, each.observed[0], each.observed[i]))
@@ -171,6 +179,13 @@ func (d *document) addLoad(set settings, l loads) {
 	if len(l.bare) > 0 {
 		bare := summarise(l.bare)
 		d.LoadBare = &bare
+	}
+	for _, row := range l.rows {
+		for _, f := range loadFigures() {
+			if o, ok := row.Figures[f.key]; ok {
+				row.Figures[f.key] = o.atSpeed(d.Speed.factor(f.budget.pace, unlimited()))
+			}
+		}
 	}
 	for _, mine := range l.rows {
 		if mine.Subject != nameLayer {

@@ -54,6 +54,7 @@ func writeCosts(text *strings.Builder, d document) {
 	set := d.Settings
 	fmt.Fprintf(text, "%d cold starts and %d × %d warm invocations of each; median (10th–90th percentile); "+
 		"MB are 10⁶ bytes\n", set.Runs, set.WarmRuns, set.Invocations)
+	writeSpeed(text, d.Speed)
 	if len(d.Subjects) > 0 {
 		fmt.Fprintf(text, "\n## %s\n", unlimited())
 		writeFigures(text, d.Subjects, true)
@@ -164,10 +165,23 @@ func (f figure) verdict(o outcome) string {
 	if f.budget.maps > 0 {
 		text = fmt.Sprintf("%.2f × maps", f.budget.maps)
 	}
-	if !o.kept() {
-		return text + ", exceeded"
+	return f.judged(o, text)
+}
+
+// judged says of a limit whether it is kept, and the same of what it is at the speed of the machine.
+func (f figure) judged(o outcome, limit string) string {
+	verdict := func(kept bool) string {
+		if kept {
+			return ", kept"
+		}
+		return ", exceeded"
 	}
-	return text + ", kept"
+	text := limit + verdict(o.kept())
+	if o.BudgetAtSpeed > 0 {
+		text += fmt.Sprintf("; at this speed (× %.2f) %s", o.SpeedFactor, f.unit.text(o.BudgetAtSpeed)) +
+			verdict(o.keptAtSpeed())
+	}
+	return text
 }
 
 func (o outcome) kept() bool { return o.Budget == 0 || o.Median <= o.Budget }
@@ -247,16 +261,23 @@ func (r *ratio) String() string {
 	return unit{"", 1, 2}.spread(summary{Median: r.Median, P10: r.Low, P90: r.High})
 }
 
-// writeBudgets sums up which budgets are kept.
+// writeBudgets sums up which budgets are kept, as they are and at the speed of the machine.
 func writeBudgets(text *strings.Builder, d document) {
-	budgets, over := 0, []string{}
+	budgets, kept, keptAtSpeed, over := 0, 0, 0, []string{}
 	count := func(where string, f figure, o outcome) {
 		if o.Budget == 0 {
 			return
 		}
 		budgets++
-		if !o.kept() {
-			over = append(over, fmt.Sprintf("%s%s: %s of %s", where, f.fullName(), f.unit.text(o.Median), f.unit.text(o.Budget)))
+		if o.kept() {
+			kept++
+		}
+		if o.keptAtSpeed() {
+			keptAtSpeed++
+		}
+		if !o.kept() || !o.keptAtSpeed() {
+			over = append(over, fmt.Sprintf("%s%s: %s of %s", where, f.fullName(), f.unit.text(o.Median),
+				f.judged(o, f.unit.text(o.Budget))))
 		}
 	}
 	costs := func(where string, results []result) {
@@ -285,9 +306,12 @@ func writeBudgets(text *strings.Builder, d document) {
 	if budgets == 0 {
 		return
 	}
-	fmt.Fprintf(text, "\nbudgets: %d of %d kept\n", budgets-len(over), budgets)
+	fmt.Fprintf(text, "\nbudgets: %d of %d kept\n", kept, budgets)
+	if d.Speed != (speed{}) {
+		fmt.Fprintf(text, "at the speed of this machine: %d of %d kept\n", keptAtSpeed, budgets)
+	}
 	for _, each := range over {
-		fmt.Fprintf(text, "- exceeded: %s\n", each)
+		fmt.Fprintf(text, "- %s\n", each)
 	}
 }
 

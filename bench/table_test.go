@@ -45,7 +45,7 @@ func aDocument() document {
 	}
 	full := []observations{
 		{
-			keyRegister: {2, 1, 3}, keyListening: {11}, keyFirstNext: {14.5}, keyFirstNextCPU: {15}, keyMinorFaults: {1700},
+			keyRegister: {2, 1, 3}, keyListening: {11}, keyFirstNext: {14.5}, keyFirstNextCPU: {14}, keyMinorFaults: {1700},
 			prefixUncached + keyFirstNext: {30, 36, 40}, prefixUncached + keyMajorFaults: {9},
 			prefixReady + processAll + suffixAnonymous:   {4.9e6},
 			prefixReady + processGuard + suffixAnonymous: {1.1e6},
@@ -53,7 +53,7 @@ func aDocument() document {
 			processCollector + suffixInit: {5.25, 5}, processCollector + suffixInitBytes: {1_035_400},
 		},
 		{keyRegister: {1.5}, keyFirstNext: {2}},
-		{keyRegister: {2.5, 2.6, 2.4}, keyFirstNext: {4}, keyMissing: {0}},
+		{keyRegister: {2.5, 2.6, 2.4}, keyFirstNext: {4}, keyFirstNextCPU: {2.79}, keyMissing: {0}},
 		{keyRegister: {2, 4, 3}, keyFirstNext: {29}, keyMissing: {0}, keyZip: {9e6}},
 	}
 	small := []observations{
@@ -165,6 +165,7 @@ func TestEvaluate(t *testing.T) {
 			condition: unlimited(),
 			observed:  []observations{{keyRegister: {3}, keyHeld: {1}}, {keyRegister: {2}, keyHeld: {0}}},
 		},
+		speed{FirstNext: 2, CPU: 3},
 	)
 	register := results[0].Figures[keyRegister]
 	require.InDelta(t, 1.5, register.FloorRatio, 1e-9)
@@ -176,6 +177,8 @@ func TestEvaluate(t *testing.T) {
 	require.Zero(t, held.FloorRatio, "nothing is a multiple of nothing")
 	require.InDelta(t, 29, held.Budget, 1e-9)
 	require.True(t, held.kept())
+	require.Zero(t, held.BudgetAtSpeed, "the buffer is Lambda's")
+	require.Zero(t, register.BudgetAtSpeed, "the floor is of the same machine")
 	require.NotContains(t, results[0].Figures, keyZip)
 }
 
