@@ -135,6 +135,23 @@ func (e *environment) look() (sight, error) {
 	return s, nil
 }
 
+// invokeFrequently makes n invocations, the first of them after a gap.
+func (e *environment) invokeFrequently(ctx context.Context, n int) error {
+	tick := time.NewTicker(frequentGap)
+	defer tick.Stop()
+	for range n {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if _, err := e.invoke(ctx, event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // invoke makes an invocation and waits until all are ready for the next one.
 func (e *environment) invoke(ctx context.Context, event string) (lambdasim.Invocation, error) {
 	if _, err := e.Invoke(ctx, []byte(event)); err != nil {

@@ -5,6 +5,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 )
 
@@ -40,6 +41,8 @@ const (
 	keyHeld          = "warm_held_ms"
 	keyInvocationCPU = "warm_cpu_ms"
 	keyMissing       = "warm_spans_missing"
+	// prefixFrequent is for a function that is invoked all the time.
+	prefixFrequent = "frequent_"
 	// prefixUncached is for a start whose programs have to be read from the disk.
 	prefixUncached     = "uncached_"
 	prefixReady        = "ready_"
@@ -150,11 +153,23 @@ func figures() []figure {
 			key: keyInvocationCPU, part: partInvocation, title: "CPU per warm invocation", unit: milliseconds, ratio: true,
 			budget: budget{limit: 1.5, pace: paceCPU},
 			means: "user and system time of all processes of the extension, with 10 spans and 2 log lines from the " +
-				"function, from the end of one invocation to the end of the next",
+				"function, from the end of one invocation to the end of the next; each ends with a delivery, as it does " +
+				"while invocations are rare",
+		},
+		{
+			key: prefixFrequent + keyInvocationCPU, part: partInvocation, title: "CPU per warm invocation, frequent",
+			unit: milliseconds, budget: budget{limit: 1.5, pace: paceCPU},
+			means: fmt.Sprintf("the same while they are frequent: %d of them share a delivery, which is made during one of "+
+				"them, as with one invocation in a second and the interval that is the default; each sample is the mean of %d",
+				frequentShare, frequentInvocations),
 		},
 		{
 			key: keyMissing, part: partInvocation, title: "spans missing", unit: items,
 			means: "of the spans the function made in one environment, those that had not arrived at the backend when it ended",
+		},
+		{
+			key: prefixFrequent + keyMissing, part: partInvocation, title: "spans missing, frequent", unit: items,
+			means: "the same of the environments with frequent invocations",
 		},
 		{
 			key: keyZip, part: partSize, title: "layer zip", unit: megabytes, budget: budget{limit: 8.5e6},

@@ -74,7 +74,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	chosen := addParts(flags, &set)
 	flags.IntVar(&set.runs, "runs", 20, "of the cost, cold starts of each subject")
 	flags.IntVar(&set.invocations, "invocations", 20,
-		"of the cost, warm invocations of each environment; 0 to make no invocations")
+		"of the cost, warm invocations of each environment but for frequent ones; 0 to make no invocations")
 	memory := flags.String("memory", "full,128,512,1769", "of the cost, the memory `sizes` whose share of the CPU the "+
 		"environment gets; full is all there is")
 	flags.DurationVar(&set.loadTime, "load-time", 4*time.Second, "of the load, how long it lasts in each environment; "+

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/otelcol-lambda/otelcol-lambda/internal/flush"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/otlpsink"
 )
 
@@ -31,6 +32,19 @@ const (
 	// event makes the example function create 10 spans and write 2 log lines.
 	event         = `{"spans":6}`
 	spansPerEvent = 10
+)
+
+// How a function is invoked frequently: faster than once in a second, with an interval that is shorter than the default
+// one by as much.
+const (
+	// frequentShare is how many invocations share a delivery.
+	frequentShare = int(flush.DefaultInterval / time.Second)
+	// frequentInvocations are those that count, of four deliveries.
+	frequentInvocations = 4 * frequentShare
+	// frequentGap is from the start of one invocation to that of the next: longer than they take with all the CPU.
+	frequentGap = 25 * time.Millisecond
+	// frequentInterval ends in the middle between two invocations, since they are never quite on time.
+	frequentInterval = time.Duration(frequentShare)*frequentGap - frequentGap/2
 )
 
 // observations are samples by the key of their figure.
@@ -257,6 +271,43 @@ func (r rig) warm(ctx context.Context, s subject, invocations int, to observatio
 		return err
 	}
 	to.add(keyMissing, float64((invocations+1)*spansPerEvent-(r.functionSpans()-before)))
+	return nil
+}
+
+// frequent is for a function for which adaptive does what periodic does: data leaves once in an interval, while a handler
+// runs. One invocation in some pays for that, so what counts is their mean. The first ones do not count, so that each
+// delivery that does is of as many invocations as all later ones would be.
+func (r rig) frequent(ctx context.Context, s subject, to observations) error {
+	p := r.sending(s)
+	p.env["OTELCOL_LAMBDA_FLUSH_STRATEGY"] = string(flush.Periodic)
+	p.env["OTELCOL_LAMBDA_FLUSH_INTERVAL"] = frequentInterval.String()
+	before := r.functionSpans()
+	err := r.with(ctx, s, p, func(e *environment) error {
+		if err := e.Init(ctx); err != nil {
+			return err
+		}
+		if err := e.invokeFrequently(ctx, frequentShare); err != nil {
+			return err
+		}
+		begin, err := e.look()
+		if err != nil {
+			return err
+		}
+		if err := e.invokeFrequently(ctx, frequentInvocations); err != nil {
+			return err
+		}
+		end, err := e.look()
+		if err != nil {
+			return err
+		}
+		to.add(prefixFrequent+keyInvocationCPU, millis(end.cpu-begin.cpu)/float64(frequentInvocations))
+		return e.Shutdown(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	made := (frequentShare + frequentInvocations) * spansPerEvent
+	to.add(prefixFrequent+keyMissing, float64(made-(r.functionSpans()-before)))
 	return nil
 }
 

@@ -69,6 +69,8 @@ type recorded struct {
 	WarmRuns    int `json:"warm_runs"`
 	Invocations int `json:"invocations_per_warm_run"`
 	MemoryMB    int `json:"memory_mb"`
+	// FrequentInvocations are those that count of each warm run with frequent ones.
+	FrequentInvocations int `json:"invocations_per_frequent_run"`
 	// LoadTime is how long the load lasts in each environment, in seconds, LoadRuns how many environments there are.
 	LoadTime float64 `json:"load_time_s,omitempty"`
 	LoadRuns int     `json:"load_runs,omitempty"`
@@ -208,7 +210,8 @@ func newDocument(set settings) document {
 		},
 		Settings: recorded{
 			Runs: set.runs, WarmRuns: warmRuns, Invocations: set.invocations, MemoryMB: memoryMB,
-			LoadTime: set.loadTime.Seconds(), LoadRuns: set.loadRuns, Attributes: set.attributes,
+			FrequentInvocations: frequentInvocations,
+			LoadTime:            set.loadTime.Seconds(), LoadRuns: set.loadRuns, Attributes: set.attributes,
 			Parallel: set.parallel, RareGap: millis(set.rare),
 			DecodeRuns: set.decodeRuns, DecodePasses: decodePasses,
 		},

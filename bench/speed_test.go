@@ -75,12 +75,13 @@ func TestPaces(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string]pace{
-		keyFirstNext:                  paceFirstNext,
-		keyFirstNextCPU:               paceCPU,
-		keyFirstCPU:                   paceCPU,
-		keyInvocationCPU:              paceCPU,
-		prefixUncached + keyFirstNext: paceCPU,
-		keySpanCPU:                    paceCPU,
+		keyFirstNext:                      paceFirstNext,
+		keyFirstNextCPU:                   paceCPU,
+		keyFirstCPU:                       paceCPU,
+		keyInvocationCPU:                  paceCPU,
+		prefixFrequent + keyInvocationCPU: paceCPU,
+		prefixUncached + keyFirstNext:     paceCPU,
+		keySpanCPU:                        paceCPU,
 
 		keyRegister: paceNone,
 		keyHeld:     paceNone,

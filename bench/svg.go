@@ -52,7 +52,8 @@ func (d document) charts() (list []chart) {
 		shares = append(shares, costGroups(fmt.Sprintf("%d MB: ", s.MemoryMB), s.Subjects, keyFirstNext)...)
 	}
 	add("cold-start-by-memory.svg", "Cold start with the share of the CPU that comes with a memory size", shares)
-	add("cpu.svg", "CPU", costGroups("", d.Subjects, keyFirstNextCPU, keyFirstCPU, keyInvocationCPU))
+	add("cpu.svg", "CPU", costGroups("", d.Subjects, keyFirstNextCPU, keyFirstCPU, keyInvocationCPU,
+		prefixFrequent+keyInvocationCPU))
 	add("memory.svg", "Memory", costGroups("", d.Subjects,
 		prefixReady+processAll+suffixAnonymous, prefixEnd+processAll+suffixAnonymous, keyZip))
 	add("throughput.svg", "Throughput", loadGroups(d.Load, keySpanCPU), loadGroups(d.Load, keySpanRate))
