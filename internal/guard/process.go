@@ -58,8 +58,8 @@ const (
 
 	// timerSlack is by how many nanoseconds the kernel may delay what waits for a time in the collector; it is 50 µs
 	// elsewhere. Go watches over a process that does anything by looking at it every 20 µs and then less and less often, and
-	// each look costs CPU: with this it looks when it has something to see. Timers of a collector are for milliseconds.
-	timerSlack = 500_000
+	// each look costs CPU: with this it looks when it has something to see. None of a collector's timers is for less than a few milliseconds.
+	timerSlack = 1_000_000
 )
 
 // maxOOMScore has the kernel kill the process before any other when memory is short.

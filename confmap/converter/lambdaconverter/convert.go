@@ -37,6 +37,7 @@ func convert(root map[string]any, lookup lookupEnv) []Change {
 		disableRetry(d, id)
 		disableTimeout(d, id)
 		distrustConnections(d, id)
+		writeLess(d, id)
 		compressFast(d, id)
 		readHeaders(d, id)
 	}

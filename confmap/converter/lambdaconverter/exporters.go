@@ -234,6 +234,21 @@ func distrustConnections(d *document, id string) {
 		set(map[string]any{"idle_conn_timeout": idleConnTimeout}, "exporters", id, "keepalive"))
 }
 
+// writeBuffer is the memory of each connection for what is about to be written, in bytes. The exporters' own is 512 KiB,
+// which they take when they connect: with three signals, more than the rest of the first invocation, at whose end Go would
+// have garbage to collect. What a function sends after an invocation fits into this; what does not is written in two steps.
+const writeBuffer = 16 << 10
+
+// writeLess gives the connections of OTLP exporters a small buffer, unless the user has set its size.
+func writeLess(d *document, id string) {
+	cfg, ok := d.exporter(id)
+	if ok && isOTLP(id) && isNothing(cfg["write_buffer_size"]) {
+		d.did("a connection's buffer is as large as what a function sends after an invocation",
+			[]zap.Field{keyField("exporters", id, "write_buffer_size")},
+			set(writeBuffer, "exporters", id, "write_buffer_size"))
+	}
+}
+
 // gzipLevel is gzip's fastest. What a function sends is small, and the time to compress it is billed: the default, 6, takes
 // several times as long for a tenth fewer bytes.
 const gzipLevel = 1
