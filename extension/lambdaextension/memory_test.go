@@ -17,10 +17,10 @@ import (
 )
 
 // fakeHeap has so much memory, of which so much is in use.
-type fakeHeap struct{ size, used, released atomic.Uint64 }
+type fakeHeap struct{ size, used, collected, released atomic.Uint64 }
 
 func (f *fakeHeap) heap() *heap {
-	return &heap{size: f.size.Load, release: func() {
+	return &heap{size: f.size.Load, collect: func() { f.collected.Add(1) }, release: func() {
 		f.released.Add(1)
 		f.size.Store(f.used.Load())
 	}}
@@ -28,7 +28,18 @@ func (f *fakeHeap) heap() *heap {
 
 // noHeap is for tests of other things: a process under test has any amount of memory.
 func noHeap() *heap {
-	return &heap{size: func() uint64 { return 0 }, release: func() {}}
+	return &heap{size: func() uint64 { return 0 }, collect: func() {}, release: func() {}}
+}
+
+func TestTrimCollectsTheGarbageOfTheStart(t *testing.T) {
+	t.Parallel()
+	var f fakeHeap
+	h := f.heap()
+	for invocation := range 5 {
+		h.trim(t.Context(), func(do func()) { do() })
+		require.Equal(t, invocation+1 >= tidyInvocation, f.collected.Load() == 1, "invocation %d", invocation+1)
+	}
+	require.Zero(t, f.released.Load())
 }
 
 func TestTrimAfterABurst(t *testing.T) {
