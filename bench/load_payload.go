@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -147,50 +148,61 @@ func (l attributeList) put(span ptrace.Span, n int, random *rand.Rand) {
 
 // spanSize is the mean of the bytes that a span takes in a request.
 func spanSize(list []payload) float64 {
-	spans, bytes := 0, 0
+	spans, size := 0, 0
 	for _, p := range list {
-		spans, bytes = spans+p.spans, bytes+len(p.body)
+		spans, size = spans+p.spans, size+len(p.body)
 	}
-	return float64(bytes) / float64(spans)
+	return float64(size) / float64(spans)
 }
 
 var errNotTraces = errors.New("it is not an OTLP request for traces")
 
-// countSpans counts without decoding what it counts.
+// countSpans counts without decoding what it counts, and without what the layer makes of Lambda's events.
 func countSpans(body []byte) (spans int, err error) {
 	// Of the request its resource_spans, of these the scope_spans, and of these the spans.
-	path := []protowire.Number{1, 2, 2}
-	return countFields(body, path)
+	err = eachField(body, 1, func(resource []byte) error {
+		return eachField(resource, 2, func(scope []byte) error {
+			own := false
+			if err := eachField(scope, 1, func(about []byte) error {
+				return eachField(about, 1, func(name []byte) error {
+					own = bytes.HasSuffix(name, []byte(layerScope))
+					return nil
+				})
+			}); err != nil || own {
+				return err
+			}
+			return eachField(scope, 2, func([]byte) error {
+				spans++
+				return nil
+			})
+		})
+	})
+	return spans, err
 }
 
-func countFields(message []byte, path []protowire.Number) (count int, err error) {
+// eachField calls f with the content of each field of a message that has the number and is bytes or a message.
+func eachField(message []byte, wanted protowire.Number, f func(content []byte) error) error {
 	for len(message) > 0 {
 		number, kind, n := protowire.ConsumeTag(message)
 		if n < 0 {
-			return count, errNotTraces
+			return errNotTraces
 		}
 		message = message[n:]
-		if number != path[0] || kind != protowire.BytesType {
+		if number != wanted || kind != protowire.BytesType {
 			if n = protowire.ConsumeFieldValue(number, kind, message); n < 0 {
-				return count, errNotTraces
+				return errNotTraces
 			}
 			message = message[n:]
 			continue
 		}
-		field, n := protowire.ConsumeBytes(message)
+		content, n := protowire.ConsumeBytes(message)
 		if n < 0 {
-			return count, errNotTraces
+			return errNotTraces
 		}
 		message = message[n:]
-		if len(path) == 1 {
-			count++
-			continue
+		if err := f(content); err != nil {
+			return err
 		}
-		below, err := countFields(field, path[1:])
-		if err != nil {
-			return count, err
-		}
-		count += below
 	}
-	return count, nil
+	return nil
 }

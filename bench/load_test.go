@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 )
 
 func TestParseConnections(t *testing.T) {
@@ -197,4 +199,18 @@ func TestCountSpans(t *testing.T) {
 	n, err := countSpans(nil)
 	require.NoError(t, err)
 	require.Zero(t, n)
+
+	both := ptrace.NewTraces()
+	for scope, spans := range map[string]int{"of the function": 2, "of the layer" + layerScope: 3} {
+		of := both.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty()
+		of.Scope().SetName(scope)
+		for range spans {
+			of.Spans().AppendEmpty().SetName("a span")
+		}
+	}
+	body, err := ptraceotlp.NewExportRequestFromTraces(both).MarshalProto()
+	require.NoError(t, err)
+	n, err = countSpans(body)
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
 }

@@ -311,11 +311,14 @@ func (r rig) frequent(ctx context.Context, s subject, to observations) error {
 	return nil
 }
 
+// layerScope is how the names of scopes end that have what the layer makes of Lambda's events.
+const layerScope = "/telemetryapireceiver"
+
 // functionSpans are those that the function has made, and not the layer of what Lambda tells.
 func (r rig) functionSpans() int {
 	n := 0
 	for _, span := range r.sink.Spans() {
-		if !strings.HasSuffix(span.Scope.Name(), "/telemetryapireceiver") {
+		if !strings.HasSuffix(span.Scope.Name(), layerScope) {
 			n++
 		}
 	}
