@@ -57,6 +57,7 @@ func TestFootprint(t *testing.T) {
 			})
 			t.Run("packages", func(t *testing.T) { f.checkPackages(t, binary) })
 			t.Run("inits", func(t *testing.T) { f.checkInits(t, binary) })
+			t.Run("order of inits", func(t *testing.T) { f.checkFirst(t, binary) })
 		})
 	}
 }
@@ -66,6 +67,19 @@ type footprint struct {
 	program
 	goVersion string
 	graph     map[string][]string
+}
+
+// checkFirst holds that the stack grows before there is anything on it.
+func (f footprint) checkFirst(t *testing.T, binary string) {
+	if f.name != "collector" {
+		return
+	}
+	order := initOrder(t, binary, f.args)
+	grown := slices.Index(order, modulePath+"/internal/startstack")
+	compiled := slices.IndexFunc(order, func(pkg string) bool { return strings.HasPrefix(pkg, "go.opentelemetry.io/collector/") })
+	require.NotEqual(t, -1, grown)
+	require.NotEqual(t, -1, compiled)
+	require.Less(t, grown, compiled, "internal/startstack must not import anything")
 }
 
 // golden is the path of one of the program's baselines.

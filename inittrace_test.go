@@ -43,6 +43,21 @@ func leastInits(t *testing.T, binary string, args []string) map[string][]int64 {
 	return least
 }
 
+// initOrder returns the packages in the order in which they are initialized.
+func initOrder(t *testing.T, binary string, args []string) (order []string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd.Env = []string{"GODEBUG=inittrace=1"}
+	output, err := cmd.CombinedOutput()
+	require.NoErrorf(t, err, "%s", output)
+	for line := range bytes.Lines(output) {
+		if match := initLine.FindSubmatch(bytes.TrimSpace(line)); match != nil {
+			order = append(order, string(match[1]))
+		}
+	}
+	return order
+}
+
 var initLine = regexp.MustCompile(`^init (\S+) @.* clock, (\d+) bytes, (\d+) allocs$`)
 
 // parseInits reads what a program prints with GODEBUG=inittrace=1: bytes and allocations by package.
