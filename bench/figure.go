@@ -40,6 +40,7 @@ const (
 	keyZip           = "zip_bytes"
 	keyHeld          = "warm_held_ms"
 	keyInvocationCPU = "warm_cpu_ms"
+	keyStopping      = "stopping_cpu_ms"
 	keyMissing       = "warm_spans_missing"
 	// prefixFrequent is for a function that is invoked all the time.
 	prefixFrequent = "frequent_"
@@ -154,7 +155,12 @@ func figures() []figure {
 			budget: budget{limit: 1.5, pace: paceCPU},
 			means: "user and system time of all processes of the extension, with 10 spans and 2 log lines from the " +
 				"function, from the end of one invocation to the end of the next; each ends with a delivery, as it does " +
-				"while invocations are rare",
+				"while invocations are rare; without what stopping takes",
+		},
+		{
+			key: keyStopping, part: partInvocation, title: "CPU for stopping", unit: milliseconds,
+			means: "what all threads take to be continued and stopped by signals, once: the simulator freezes with them, " +
+				"and Lambda from outside of the virtual machine",
 		},
 		{
 			key: prefixFrequent + keyInvocationCPU, part: partInvocation, title: "CPU per warm invocation, frequent",

@@ -243,6 +243,7 @@ func (r rig) warm(ctx context.Context, s subject, invocations int, to observatio
 		}
 		// Between invocations all processes are stopped.
 		var used time.Duration
+		cpu := make([]time.Duration, 0, invocations)
 		for i := range invocations + 1 {
 			done, err := e.invoke(ctx, event)
 			if err != nil {
@@ -254,7 +255,7 @@ func (r rig) warm(ctx context.Context, s subject, invocations int, to observatio
 			}
 			if i > 0 {
 				to.add(keyHeld, millis(done.Held))
-				to.add(keyInvocationCPU, millis(seen.cpu-used))
+				cpu = append(cpu, seen.cpu-used)
 			}
 			used = seen.cpu
 		}
@@ -264,6 +265,14 @@ func (r rig) warm(ctx context.Context, s subject, invocations int, to observatio
 		}
 		if err := addMemory(s, seen.pids, prefixEnd, to); err != nil {
 			return err
+		}
+		stopping, err := stoppingCost(seen.pids)
+		if err != nil {
+			return err
+		}
+		to.add(keyStopping, millis(stopping))
+		for _, cpu := range cpu {
+			to.add(keyInvocationCPU, millis(cpu-stopping))
 		}
 		return e.Shutdown(ctx)
 	})
@@ -300,7 +309,11 @@ func (r rig) frequent(ctx context.Context, s subject, to observations) error {
 		if err != nil {
 			return err
 		}
-		to.add(prefixFrequent+keyInvocationCPU, millis(end.cpu-begin.cpu)/float64(frequentInvocations))
+		stopping, err := stoppingCost(end.pids)
+		if err != nil {
+			return err
+		}
+		to.add(prefixFrequent+keyInvocationCPU, millis(end.cpu-begin.cpu)/float64(frequentInvocations)-millis(stopping))
 		return e.Shutdown(ctx)
 	})
 	if err != nil {
