@@ -71,6 +71,7 @@ type footprint struct {
 
 // checkFirst holds that the stack grows before there is anything on it.
 func (f footprint) checkFirst(t *testing.T, binary string) {
+	t.Helper()
 	if f.name != "collector" {
 		return
 	}

@@ -92,8 +92,8 @@ type Participant interface {
 
 	// Flush delivers what the component holds and returns when it is delivered or ctx ends, whichever is first. Work
 	// may go on after ctx has ended. Flushes of all participants run at the same time, after the drains. ctx has a
-	// deadline if the environment is held for the flush, and none if nobody waits for it; if it has ended already, what
-	// the component holds is to be sent, and not to be waited for.
+	// deadline if the environment is held for the flush, and none if nobody waits for it: then what comes meanwhile may
+	// wait for the next one. If ctx has ended already, what the component holds is to be sent, and not to be waited for.
 	Flush(ctx context.Context) error
 }
 

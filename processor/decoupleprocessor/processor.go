@@ -77,6 +77,8 @@ type item[T any] struct {
 	entry *spool.Entry
 	// since is when it was accepted, by the wall clock.
 	since time.Time
+	// order is the number of the newest data in it, 0 for data that came from disk.
+	order int
 }
 
 var _ lambdaextension.Retrier = (*decouple[ptrace.Traces])(nil)
@@ -101,14 +103,16 @@ type decouple[T any] struct {
 	bytes   int // in queue and in flight
 	flights map[int]flight[T]
 	takeoff int // the next flight's number
-	flushes int // how many Flush calls wait
-	backoff backoff
-	timer   *time.Timer // wakes up a try that the backoff has put off
-	final   *time.Timer // gives up what is left when the environment ends before Shutdown
-	started bool
-	stopped bool
-	givenUp bool
-	dropped map[string]int
+	flushes int // how many Flush calls wait for all there is
+	// accepted is the order of the newest data. What is before passing is to leave although no such call waits.
+	accepted, passing int
+	backoff           backoff
+	timer             *time.Timer // wakes up a try that the backoff has put off
+	final             *time.Timer // gives up what is left when the environment ends before Shutdown
+	started           bool
+	stopped           bool
+	givenUp           bool
+	dropped           map[string]int
 	// changed is closed, and made anew, whenever something a Flush waits for may have changed.
 	changed chan struct{}
 }
@@ -315,13 +319,15 @@ func (d *decouple[T]) drop(reason string, count int) {
 
 // enqueue adds data to the queue, in pieces of the size of a request if it is larger.
 func (d *decouple[T]) enqueue(it item[T]) {
+	d.accepted++
+	it.order = d.accepted
 	if it.bytes <= d.cfg.MaxRequestBytes {
 		d.bytes += it.bytes
 		d.queue = append(d.queue, it)
 		return
 	}
 	for _, data := range d.sig.split(d.sig.own(it.data), d.cfg.MaxRequestBytes) {
-		piece := item[T]{data: data, count: d.sig.count(data), bytes: d.sig.bytes(data), since: it.since}
+		piece := item[T]{data: data, count: d.sig.count(data), bytes: d.sig.bytes(data), since: it.since, order: it.order}
 		d.bytes += piece.bytes
 		d.queue = append(d.queue, piece)
 	}
@@ -362,12 +368,11 @@ func (*decouple[T]) Drain(context.Context) bool { return false }
 
 // Flush implements lambdaextension.Participant: it returns when everything is delivered, or when there is no point in
 // waiting because the next try comes after ctx has ended, or when ctx ends. Data that is not delivered stays queued,
-// and a delivery under way goes on.
+// and a delivery under way goes on. Everything is what there is when nobody waits for the flush, and else what comes
+// meanwhile as well.
 func (d *decouple[T]) Flush(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.flushes++
-	defer func() { d.flushes-- }()
 	// Where the backend was down before, one try may find it back; only a failure that is new is worth holding the
 	// environment for.
 	patient := !d.backoff.failing()
@@ -377,6 +382,13 @@ func (d *decouple[T]) Flush(ctx context.Context) error {
 	if d.lifecycle != nil {
 		d.giveUpAt(d.lifecycle.ShutdownDeadline())
 	}
+	if !held && patient && !d.last() {
+		if done, err := d.pass(ctx); done || err != nil {
+			return err
+		}
+	}
+	d.flushes++
+	defer func() { d.flushes-- }()
 	if end, ok := ctx.Deadline(); ok && d.last() {
 		began := time.Now()
 		timer := time.AfterFunc(time.Until(end)/2, func() { d.abandon(began) })
@@ -407,6 +419,39 @@ func (d *decouple[T]) Flush(ctx context.Context) error {
 			return errKept
 		}
 	}
+}
+
+// pass has what is queued leave, and returns when it is delivered, or ctx ends. What comes meanwhile waits for more, and
+// leaves together with it: the invocation that goes on beside a delivery would have its data sent in a request of its own.
+// It is not done if a delivery fails, or deliveries hang.
+func (d *decouple[T]) pass(ctx context.Context) (done bool, err error) {
+	limit := d.accepted + 1
+	d.passing = limit
+	for !d.backoff.failing() {
+		d.dispatch()
+		switch {
+		case d.passed(limit):
+			return true, nil
+		case d.fresh() == 0:
+			return false, nil
+		case d.await(ctx) != nil:
+			return false, errKept
+		}
+	}
+	return false, nil
+}
+
+// passed reports whether all that came before a certain order is delivered, but for what a flush has waited for in vain.
+func (d *decouple[T]) passed(limit int) bool {
+	if len(d.queue) > 0 && d.queue[0].order < limit {
+		return false
+	}
+	for _, f := range d.flights {
+		if f.item.order < limit && !f.overdue {
+			return false
+		}
+	}
+	return true
 }
 
 // Retry implements lambdaextension.Retrier.
@@ -503,9 +548,9 @@ func (d *decouple[T]) retryIn() time.Duration {
 	return d.backoff.wait(time.Now(), 0)
 }
 
-// due reports whether queued data should leave now.
+// due reports whether the oldest of what is queued should leave now.
 func (d *decouple[T]) due() bool {
-	return d.flushes > 0 ||
+	return d.flushes > 0 || d.queue[0].order < d.passing ||
 		d.lifecycle == nil || d.lifecycle.Schedule() == lambdaextension.ScheduleContinuous ||
 		// What fills a request gets no better by waiting, and takes memory.
 		d.waiting() >= d.cfg.MaxRequestBytes ||
@@ -552,6 +597,7 @@ func (d *decouple[T]) take() item[T] {
 		d.sig.merge(it.data, d.queue[i].data)
 		it.count += d.queue[i].count
 		it.bytes += d.queue[i].bytes
+		it.order = d.queue[i].order
 	}
 	rest := copy(d.queue, d.queue[i:])
 	clear(d.queue[rest:]) // what is delivered must not stay in memory
@@ -608,7 +654,7 @@ func (d *decouple[T]) remains(it item[T], err error) item[T] {
 	if !ok {
 		return it
 	}
-	return item[T]{data: part, count: d.sig.count(part), bytes: d.sig.bytes(part), entry: it.entry, since: it.since}
+	return item[T]{data: part, count: d.sig.count(part), bytes: d.sig.bytes(part), entry: it.entry, since: it.since, order: it.order}
 }
 
 // setBack postpones the next try after a failure.
@@ -619,6 +665,7 @@ func (d *decouple[T]) setBack(least time.Duration, err error) {
 			zap.String("items", d.sig.name), zap.Int("queued_bytes", d.bytes), zap.Error(err))
 	}
 	d.backoff.fail(time.Now(), least)
+	d.passing = 0 // what has failed waits for a flush that tries again
 }
 
 // wakeIn dispatches again after a while.

@@ -244,6 +244,51 @@ func TestDataWaitsForTheFlushAndTravelsTogether(t *testing.T) {
 	})
 }
 
+// While a handler runs, the data that waits leaves in one request, and what the handler makes meanwhile not in others.
+func TestFlushThatNobodyWaitsForLeavesNewDataToTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, func(context.Context, int, ptrace.Traces) error {
+			time.Sleep(100 * time.Millisecond)
+			return nil
+		})
+		s.send(t, "a", "b")
+		flushed := make(chan error, 1)
+		go func() { flushed <- s.lifecycle.joined[0].Flush(t.Context()) }()
+		synctest.Wait()
+		s.send(t, "c")
+		time.Sleep(50 * time.Millisecond)
+		s.send(t, "d")
+		require.Equal(t, 1, s.backend.asked())
+		require.NoError(t, <-flushed)
+		time.Sleep(time.Hour)
+		require.Equal(t, []string{"a", "b"}, s.backend.arrived())
+
+		_, err := s.flush(t, time.Second)
+		require.NoError(t, err)
+		require.Equal(t, []string{"a", "b", "c", "d"}, s.backend.arrived())
+		require.Equal(t, 2, s.backend.asked())
+		s.stop(t)
+	})
+}
+
+// A failure is tried again in the same flush, also by one that nobody waits for.
+func TestFlushThatNobodyWaitsForTriesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, func(_ context.Context, n int, _ ptrace.Traces) error {
+			if n == 1 {
+				return errors.New("not now")
+			}
+			return nil
+		})
+		s.send(t, "a")
+		require.NoError(t, s.lifecycle.joined[0].Flush(t.Context()))
+		require.Equal(t, []string{"a"}, s.backend.arrived())
+		require.Equal(t, 2, s.backend.asked())
+
+		s.stop(t)
+	})
+}
+
 func TestRequestsAreMergedUpToTheirBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sizer ptrace.ProtoMarshaler
