@@ -62,8 +62,12 @@ func pack(body io.ReadCloser, length int) (packed []byte, err error) {
 			err = closing
 		}
 	}()
-	// A quarter is what telemetry usually comes to.
-	out := bytes.NewBuffer(append(make([]byte, 0, max(minBytes, length/4)), gzipHeader...))
+	// What telemetry usually comes to: the smaller, the less is repeated in it.
+	estimate := length / 4
+	if length <= chunkBytes {
+		estimate = length / 2
+	}
+	out := bytes.NewBuffer(append(make([]byte, 0, max(minBytes, estimate)), gzipHeader...))
 	chunk, window, sum := make([]byte, min(length, chunkBytes)), []byte(nil), uint32(0)
 	for left := length; ; {
 		chunk = chunk[:min(left, len(chunk))]
