@@ -29,8 +29,8 @@ type Settings struct {
 	Stdin, Stdout, Stderr int
 	// OTLP are the addresses that the function sends telemetry to, which is refused there when there will be no collector.
 	OTLP []string
-	// AfterInit, if set, is called once, when the first event has been asked for: until then, what takes CPU takes it from
-	// the function's own Init.
+	// AfterInit, if set, is called once, when the first event has been asked for, or none ever will be: until then, what takes
+	// CPU takes it from the function's own Init.
 	AfterInit func()
 
 	// prevent unkeyed literal initialization
@@ -265,11 +265,21 @@ func (g *Guard) register(sent func()) {
 	g.registration.response = response
 	close(g.registration.done)
 	ok := g.registration.identifier() != ""
+	if !ok {
+		g.afterInit()
+	}
 	g.do(input{act: func(now time.Time) { g.machine.registration(now, ok) }, plain: func() {
 		if ok {
 			g.askLambda()
 		}
 	}})
+}
+
+// afterInit calls AfterInit when this goroutine waits.
+func (g *Guard) afterInit() {
+	if g.settings.AfterInit != nil {
+		g.background.Go(g.settings.AfterInit)
+	}
 }
 
 // pause returns false if the guard ends first.
@@ -296,8 +306,8 @@ func (g *Guard) poll() {
 		case <-g.ended:
 			return
 		}
-		if n == 1 && g.settings.AfterInit != nil {
-			g.background.Go(g.settings.AfterInit) // it runs when this goroutine waits
+		if n == 1 {
+			g.afterInit()
 		}
 		e, err := g.nextEvent()
 		if err != nil {

@@ -363,8 +363,11 @@ func TestRunWithoutRegistration(t *testing.T) {
 	l := newLambdaStub(t)
 	l.registers = http.StatusForbidden
 	h := newHost(t, l, "")
+	settled := make(chan struct{})
+	h.settings.AfterInit = func() { close(settled) }
 	h.run(t)
 	l.await(t, pathRegister)
+	<-settled // no event will ever be asked for
 	require.Eventually(t, func() bool { return strings.Contains(h.logged(t), "registration was answered with 403") },
 		patience, time.Millisecond, "the collector hears what Lambda said")
 	h.Signal()

@@ -18,9 +18,15 @@ const (
 	adviceWillNeed = 3 // POSIX_FADV_WILLNEED of posix_fadvise(2)
 )
 
-// lateData is about how much of a Go program is data, which its runtime needs before anything else, and which is at the
-// end of the file.
-const lateData = 2 << 20
+const (
+	// lateData is about how much of a Go program is data, which its runtime needs before anything else, and which is at the
+	// end of the file.
+	lateData = 2 << 20
+
+	// window is how much the kernel is asked for at a time. It reads no more than the disk's read-ahead, which is this much
+	// where nobody has set it.
+	window = 128 << 10
+)
 
 // readAhead has the kernel read a program that is about to start, where it is not in memory. A program that starts reads
 // what it touches next and waits for it, a dozen times; this way the disk is busy while the processor is. With all of it in
@@ -32,19 +38,21 @@ func readAhead(path string) {
 		return // who starts it will say so
 	}
 	defer func() { _ = syscall.Close(fd) }()
-	if inMemory(fd) {
+	var info syscall.Stat_t
+	if inMemory(fd) || syscall.Fstat(fd, &info) != nil {
 		return
 	}
-	var info syscall.Stat_t
-	if syscall.Fstat(fd, &info) == nil {
-		willNeed(fd, max(info.Size-lateData, 0), lateData)
-	}
-	willNeed(fd, 0, 0)
+	late := max(info.Size-lateData, 0) / window * window
+	willNeed(fd, late, info.Size)
+	willNeed(fd, 0, late)
 }
 
-// willNeed is about a part of a file; a length of 0 is all that follows.
-func willNeed(fd int, offset, length int64) {
-	_, _, _ = syscall.Syscall6(syscall.SYS_FADVISE64, uintptr(fd), uintptr(offset), uintptr(length), adviceWillNeed, 0, 0)
+// willNeed has the kernel read a part of a file.
+func willNeed(fd int, begin, end int64) {
+	for offset := begin; offset < end; offset += window {
+		_, _, _ = syscall.Syscall6(syscall.SYS_FADVISE64, uintptr(fd), uintptr(offset), window, adviceWillNeed, 0, 0)
+		runtime.Gosched() // there is one processor, and the program is still to be started
+	}
 }
 
 // inMemory reports whether a file can be read without waiting for a disk, by its first byte. Where the kernel or the file

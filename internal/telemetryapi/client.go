@@ -95,6 +95,9 @@ func (c *Client) Subscribe(ctx context.Context, extensionID string, s Subscripti
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Lambda-Extension-Identifier", extensionID)
+	// The server may close a connection that was kept at the moment when it is used again. With this key net/http then opens
+	// another one; a key without a value is not sent. A second subscription is refused, and not harmful.
+	req.Header["Idempotency-Key"] = nil
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return fmt.Errorf("subscribe to telemetry: %w", err)

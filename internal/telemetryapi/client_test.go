@@ -4,8 +4,10 @@
 package telemetryapi
 
 import (
+	"bufio"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -124,4 +126,47 @@ func requireSubscribeError(t *testing.T, err error) *SubscribeError {
 	var refused *SubscribeError
 	require.ErrorAs(t, err, &refused)
 	return refused
+}
+
+// TestSubscribeOverAConnectionThatIsClosed has a server that closes a kept connection when it is used again.
+func TestSubscribeOverAConnectionThatIsClosed(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	connections := make(chan struct{}, 10)
+	go func() {
+		for first := true; ; first = false {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			connections <- struct{}{}
+			go answerOnce(conn, first)
+		}
+	}()
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	address := listener.Addr().String()
+	response, err := (&http.Client{Transport: transport}).Post("http://"+address+"/register", "application/json", strings.NewReader("{}"))
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, response.Body)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.NoError(t, NewClient(address, transport).Subscribe(t.Context(), "id", Subscription{}))
+	require.Len(t, connections, 2)
+}
+
+// answerOnce answers one request, and closes the connection with the first byte of another one, or with the client.
+func answerOnce(conn net.Conn, keep bool) {
+	defer conn.Close()
+	reader := bufio.NewReader(conn)
+	request, err := http.ReadRequest(reader)
+	if err != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, request.Body)
+	if _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"); err == nil && keep {
+		_, _ = reader.ReadByte()
+	}
 }

@@ -77,7 +77,7 @@ type item[T any] struct {
 	entry *spool.Entry
 	// since is when it was accepted, by the wall clock.
 	since time.Time
-	// order is the number of the newest data in it, 0 for data that came from disk.
+	// order is the number of the oldest data in it, 0 for data that came from disk.
 	order int
 }
 
@@ -426,8 +426,8 @@ func (d *decouple[T]) Flush(ctx context.Context) error {
 // It is not done if a delivery fails, or deliveries hang.
 func (d *decouple[T]) pass(ctx context.Context) (done bool, err error) {
 	limit := d.accepted + 1
-	d.passing = limit
 	for !d.backoff.failing() {
+		d.passing = max(d.passing, limit) // also after a failure that another delivery has made good
 		d.dispatch()
 		switch {
 		case d.passed(limit):
@@ -597,7 +597,6 @@ func (d *decouple[T]) take() item[T] {
 		d.sig.merge(it.data, d.queue[i].data)
 		it.count += d.queue[i].count
 		it.bytes += d.queue[i].bytes
-		it.order = d.queue[i].order
 	}
 	rest := copy(d.queue, d.queue[i:])
 	clear(d.queue[rest:]) // what is delivered must not stay in memory

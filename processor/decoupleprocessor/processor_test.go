@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -285,6 +286,67 @@ func TestFlushThatNobodyWaitsForTriesAgain(t *testing.T) {
 		require.Equal(t, []string{"a"}, s.backend.arrived())
 		require.Equal(t, 2, s.backend.asked())
 
+		s.stop(t)
+	})
+}
+
+// What waited behind other deliveries may leave together with what came meanwhile, and is waited for all the same.
+func TestFlushThatNobodyWaitsForWaitsForWhatItsDataIsMergedWith(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sizer ptrace.ProtoMarshaler
+		large := func(name string) ptrace.Traces { return span(name + strings.Repeat("-", 1000)) }
+		s := start(t, func(_ context.Context, n int, _ ptrace.Traces) error {
+			time.Sleep(100 * time.Millisecond)
+			if n == maxInFlight+1 {
+				return errors.New("not now")
+			}
+			return nil
+		}, func(c *Config) { c.MaxRequestBytes = sizer.TracesSize(large("0")) + 1 })
+		for n := range maxInFlight {
+			require.NoError(t, s.ConsumeTraces(t.Context(), large(strconv.Itoa(n))))
+		}
+		s.send(t, "old")
+		flushed := make(chan error, 1)
+		go func() { flushed <- s.lifecycle.joined[0].Flush(t.Context()) }()
+		synctest.Wait()
+		s.send(t, "new")
+		require.NoError(t, <-flushed)
+		require.Subset(t, s.backend.arrived(), []string{"old", "new"})
+		s.stop(t)
+	})
+}
+
+// A delivery that fails and another that succeeds right after it leave the flush as it was.
+func TestFlushThatNobodyWaitsForAfterAFailureMadeGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ends := make(chan struct{})
+		var sizer ptrace.ProtoMarshaler
+		s := start(t, func(_ context.Context, _ int, td ptrace.Traces) error {
+			switch spanNames(td)[0] {
+			case "ends":
+				<-ends
+			case "slow":
+				time.Sleep(time.Minute)
+			}
+			return nil
+		}, func(c *Config) { c.MaxRequestBytes = sizer.TracesSize(span("slow")) })
+		s.send(t, "ends")
+		for range maxInFlight - 1 {
+			s.send(t, "slow")
+		}
+		s.send(t, "new") // it does not fill a request
+		d := s.lifecycle.joined[0].(*decouple[ptrace.Traces])
+		flushed := make(chan error, 1)
+		go func() { flushed <- d.Flush(t.Context()) }()
+		synctest.Wait()
+		d.mu.Lock()
+		d.setBack(0, errors.New("not now"))
+		d.backoff.succeed()
+		d.mu.Unlock()
+		close(ends)
+		time.Sleep(time.Second)
+		require.ElementsMatch(t, []string{"ends", "new"}, s.backend.arrived(), "one slot is free, and the others take their time")
+		require.NoError(t, <-flushed)
 		s.stop(t)
 	})
 }
