@@ -204,7 +204,7 @@ func TestSlowInit(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, setup{fault: "slow@init", env: map[string]string{contract.EnvInitTimeout: "100ms"}})
 	r.init()
-	r.invokeFor(time.Second)
+	r.invokeFor(3 * time.Second)
 	r.invoke(2)
 	r.shutdown()
 	require.Equal(t, []string{"1 INVOKE", "1 INVOKE", "1 SHUTDOWN"}, r.lines("events"))

@@ -239,7 +239,7 @@ func (c *collector) misbehave(moment string) {
 		}
 		c.trace("listens", l.Addr().String())
 	case "slow":
-		time.Sleep(700 * time.Millisecond)
+		time.Sleep(2 * time.Second) // a function with the race detector may need one to start, beside other tests
 	case "initerror":
 		c.call("POST", pathInitError, map[string]string{headerErrorType: "Extension.ConfigInvalid"}, `{"errorMessage":"no \"good\""}`)
 		os.Exit(1)
