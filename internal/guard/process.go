@@ -58,7 +58,7 @@ const (
 
 	// timerSlack is by how many nanoseconds the kernel may delay what waits for a time in the collector; it is 50 µs
 	// elsewhere. Go watches over a process that does anything by looking at it every 20 µs and then less and less often, and
-	// each look costs CPU: with this it looks when it has something to see. None of a collector's timers is for less than a few milliseconds.
+	// each look costs CPU: with this it looks when it has something to see. No timer of a collector is for less than 3 ms.
 	timerSlack = 1_000_000
 )
 

@@ -104,15 +104,15 @@ type decouple[T any] struct {
 	flights map[int]flight[T]
 	takeoff int // the next flight's number
 	flushes int // how many Flush calls wait for all there is
-	// accepted is the order of the newest data. What is before passing is to leave although no such call waits.
+	backoff backoff
+	timer   *time.Timer // wakes up a try that the backoff has put off
+	final   *time.Timer // gives up what is left when the environment ends before Shutdown
+	started bool
+	stopped bool
+	givenUp bool
+	dropped map[string]int
+	// accepted is the order of the newest data. What is before passing is to leave although no Flush waits for all there is.
 	accepted, passing int
-	backoff           backoff
-	timer             *time.Timer // wakes up a try that the backoff has put off
-	final             *time.Timer // gives up what is left when the environment ends before Shutdown
-	started           bool
-	stopped           bool
-	givenUp           bool
-	dropped           map[string]int
 	// changed is closed, and made anew, whenever something a Flush waits for may have changed.
 	changed chan struct{}
 }

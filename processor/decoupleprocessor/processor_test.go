@@ -285,7 +285,6 @@ func TestFlushThatNobodyWaitsForTriesAgain(t *testing.T) {
 		require.NoError(t, s.lifecycle.joined[0].Flush(t.Context()))
 		require.Equal(t, []string{"a"}, s.backend.arrived())
 		require.Equal(t, 2, s.backend.asked())
-
 		s.stop(t)
 	})
 }
