@@ -7,6 +7,7 @@ package guard
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -204,7 +205,16 @@ func TestSlowInit(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, setup{fault: "slow@init", env: map[string]string{contract.EnvInitTimeout: "100ms"}})
 	r.init()
-	r.invokeFor(3 * time.Second)
+	ready := make(chan struct{})
+	go func() {
+		defer close(ready)
+		for !strings.Contains(r.output.String(), "working on 1\n") && t.Context().Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		_ = os.WriteFile(filepath.Join(r.dir, goOn), nil, 0o600)
+	}()
+	r.invokeFor(time.Second) // it begins without the collector, which is there before it ends
+	<-ready
 	r.invoke(2)
 	r.shutdown()
 	require.Equal(t, []string{"1 INVOKE", "1 INVOKE", "1 SHUTDOWN"}, r.lines("events"))

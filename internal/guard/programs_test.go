@@ -28,6 +28,7 @@ import (
 // Variables that tests give to the programs.
 const (
 	testDir     = "TEST_DIR"      // where the collector leaves its traces
+	goOn        = "go on"         // the file there that a slow one waits for
 	testFault   = "TEST_FAULT"    // what is wrong with the collector
 	testFaultAt = "TEST_FAULT_AT" // the invocation, counted by each process from 1, at which it happens
 	testFaulty  = "TEST_FAULTY"   // how many of the starts have the fault; all if empty
@@ -239,7 +240,9 @@ func (c *collector) misbehave(moment string) {
 		}
 		c.trace("listens", l.Addr().String())
 	case "slow":
-		time.Sleep(2 * time.Second) // a function with the race detector may need one to start, beside other tests
+		for !exists(filepath.Join(c.dir, goOn)) {
+			time.Sleep(time.Millisecond)
+		}
 	case "initerror":
 		c.call("POST", pathInitError, map[string]string{headerErrorType: "Extension.ConfigInvalid"}, `{"errorMessage":"no \"good\""}`)
 		os.Exit(1)
