@@ -211,9 +211,10 @@ func TestSlowInit(t *testing.T) {
 		for !strings.Contains(r.output.String(), "working on 1\n") && t.Context().Err() == nil {
 			time.Sleep(time.Millisecond)
 		}
+		time.Sleep(500 * time.Millisecond) // the guard hears of the invocation when the function does, and tells nobody
 		_ = os.WriteFile(filepath.Join(r.dir, goOn), nil, 0o600)
 	}()
-	r.invokeFor(time.Second) // it begins without the collector, which is there before it ends
+	r.invokeFor(3 * time.Second) // it begins without the collector, which is there before it ends
 	<-ready
 	r.invoke(2)
 	r.shutdown()
