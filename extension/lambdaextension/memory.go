@@ -49,19 +49,24 @@ type heap struct {
 }
 
 func newHeap() *heap {
-	return &heap{size: anonymous, collect: runtime.GC, release: debug.FreeOSMemory}
+	return &heap{size: new(statm).anonymous, collect: runtime.GC, release: debug.FreeOSMemory}
 }
+
+// statm is /proc/self/statm. It stays open: to open it takes longer than to read it, and it is read in each invocation.
+type statm struct{ file *os.File }
 
 // anonymous is the memory that the process does not share with files, in bytes: the heap, and a few MB. It is 0 where there is
 // no /proc. Go's own metrics would take ten times as long to ask for the first time.
-func anonymous() uint64 {
-	file, err := os.Open("/proc/self/statm")
-	if err != nil {
-		return 0
+func (s *statm) anonymous() uint64 {
+	if s.file == nil {
+		file, err := os.Open("/proc/self/statm")
+		if err != nil {
+			return 0
+		}
+		s.file = file // closed when this is forgotten
 	}
-	defer func() { _ = file.Close() }()
 	var text [128]byte
-	n, _ := file.Read(text[:])
+	n, _ := s.file.ReadAt(text[:], 0)
 	// proc(5): size, resident and shared come first, in pages.
 	fields := strings.Fields(string(text[:n]))
 	if len(fields) < 3 {

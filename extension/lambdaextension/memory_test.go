@@ -101,9 +101,9 @@ func TestAnonymous(t *testing.T) {
 	for i := 0; i < size; i += 4096 {
 		ballast[i] = 1
 	}
-	with := anonymous()
+	with := new(statm).anonymous()
 	require.GreaterOrEqual(t, with, uint64(size))
 	runtime.KeepAlive(ballast)
 	debug.FreeOSMemory()
-	require.Less(t, anonymous(), with-size/2)
+	require.Less(t, new(statm).anonymous(), with-size/2)
 }

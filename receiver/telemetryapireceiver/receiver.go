@@ -225,6 +225,9 @@ func (r *telemetryReceiver) stop(ctx context.Context) error {
 		}
 	}
 	// The turn is kept: nobody gets to work after this.
+	if r.metrics != nil {
+		defer r.metrics.usage.Close()
+	}
 	switch {
 	case overdue != nil:
 		r.abandon()

@@ -41,16 +41,26 @@ type Reader struct {
 	buffer []byte
 	// pids is for names of processes while the buffer is in use for what they hold.
 	pids []byte
+	// open are the descriptors of files that are read again and again: opening one takes as long as reading it.
+	open map[string]int
 }
 
 // NewReader returns a Reader for the system whose files are below root, which is empty but for tests.
 func NewReader(root string) *Reader {
 	var fs syscall.Statfs_t
 	err := syscall.Statfs(root+"/proc", &fs)
-	return &Reader{root: root, kernel: err == nil && fs.Type == procMagic, buffer: make([]byte, bufferSize)}
+	return &Reader{root: root, kernel: err == nil && fs.Type == procMagic, buffer: make([]byte, bufferSize), open: map[string]int{}}
 }
 
-// Read takes a sample. It opens two files, and takes 10 to 50 µs.
+// Close closes the files that Read keeps open.
+func (r *Reader) Close() {
+	for name, fd := range r.open {
+		_ = syscall.Close(fd)
+		delete(r.open, name)
+	}
+}
+
+// Read takes a sample. It keeps two files open, and takes 10 to 30 µs.
 func (r *Reader) Read() Sample {
 	return Sample{
 		CPU:     parseCPU(r.file("/proc/stat", cpuLineSize)),
@@ -173,16 +183,19 @@ const (
 )
 
 // file returns the first bytes of a file, at most limit, valid until the next one is read. It is empty when there is
-// none.
+// none. The file stays open.
 func (r *Reader) file(name string, limit int) []byte {
-	fd, err := open(r.root+name, 0)
-	if err != nil {
-		return nil
+	fd, ok := r.open[name]
+	if !ok {
+		var err error
+		if fd, err = open(r.root+name, 0); err != nil {
+			return nil
+		}
+		r.open[name] = fd
 	}
-	defer syscall.Close(fd)
 	length := 0
 	for length < limit {
-		n, err := ignoringEINTR(func() (int, error) { return syscall.Read(fd, r.buffer[length:limit]) })
+		n, err := ignoringEINTR(func() (int, error) { return syscall.Pread(fd, r.buffer[length:limit], int64(length)) })
 		if err != nil {
 			return nil
 		}

@@ -182,7 +182,11 @@ func TestReaderLeavesNoDescriptorsOpen(t *testing.T) {
 		reader.Read()
 		reader.ReadProcesses()
 	}
+	require.Equal(t, before.N+2, reader.openFiles(own).N, "what is read again and again")
+	reader.Close()
 	require.Equal(t, before, reader.openFiles(own))
+	require.True(t, reader.Read().CPU.Known, "it can be used again")
+	reader.Close()
 	// It would be noticed.
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)

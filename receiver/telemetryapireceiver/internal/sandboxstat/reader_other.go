@@ -11,6 +11,9 @@ type Reader struct{}
 // NewReader returns a Reader.
 func NewReader(string) *Reader { return &Reader{} }
 
+// Close has nothing to close.
+func (*Reader) Close() {}
+
 // Read returns a sample in which nothing is known.
 func (*Reader) Read() Sample { return Sample{} }
 
