@@ -101,6 +101,7 @@ func (a acting) start(path string, generation int) error {
 		environ: collectorEnviron(a.settings.Environ, listener.Address(), a.telemetry != nil),
 		files:   []uintptr{uintptr(a.settings.Stdin), uintptr(a.settings.Stdout), uintptr(write)},
 	}
+	prog.timerSlack = timerSlack(prog.environ)
 	started, err := a.startWith(prog)
 	if err != nil {
 		listener.Close()

@@ -19,7 +19,6 @@ const (
 	managedInstances  = "lambda-managed-instances"
 	envGoMemoryLimit  = "GOMEMLIMIT"
 	envGoMaxProcs     = "GOMAXPROCS"
-	envGoDebug        = "GODEBUG"
 	envLogLevel       = "OPENTELEMETRY_EXTENSION_LOG_LEVEL"
 	oneProcessorMB    = 1769 // AWS Lambda: the memory size that comes with one vCPU
 	memoryPercent     = 40
@@ -88,13 +87,7 @@ func collectorEnviron(environ []string, runtimeAPI string, telemetry bool) []str
 // what the collector needs, and leaves the larger part to the function before the kernel has to kill anything. A
 // function with less than one CPU gets its share in slices of time; more than one processor then only adds switching
 // and, in Go, work of the idle ones.
-//
-// Goroutines begin with as much stack as others have needed. Each delivery has one of its own, whose stack would otherwise
-// be doubled and copied twice on the way.
 func tuning(environ []string) (set []string) {
-	if debug, _ := lookup(environ, envGoDebug); debug == "" {
-		set = append(set, envGoDebug+"=adaptivestackstart=1")
-	}
 	text, _ := lookup(environ, envMemorySize)
 	megabytes, err := strconv.ParseUint(text, 10, 31)
 	if err != nil || megabytes == 0 {
@@ -108,4 +101,16 @@ func tuning(environ []string) (set []string) {
 		set = append(set, envGoMaxProcs+"=1")
 	}
 	return set
+}
+
+// timerSlack is by how many nanoseconds the kernel may delay what waits for a time in a collector with such an environment.
+//
+// Go watches over a program that does anything by looking at it every 20 µs and then less and less often, and each look costs
+// CPU: with this it looks when it has something to see. The only timer of the collector that is shorter, or minds, has
+// the kernel wake it. With several processors Go sleeps for microseconds too while one of them takes over another's work.
+func timerSlack(environ []string) uintptr {
+	if procs, _ := lookup(environ, envGoMaxProcs); procs == "1" {
+		return uintptr(4 * time.Millisecond)
+	}
+	return 0
 }

@@ -18,10 +18,10 @@ func TestCollectorEnviron(t *testing.T) {
 	}, "127.0.0.1:4711", true)
 	require.Equal(t, []string{
 		"AWS_LAMBDA_RUNTIME_API=127.0.0.1:4711", "OTELCOL_LAMBDA_GUARD=1", "OTELCOL_LAMBDA_TELEMETRY_FD=3",
-		"GODEBUG=adaptivestackstart=1", "GOMEMLIMIT=51MiB", "GOMAXPROCS=1",
+		"GOMEMLIMIT=51MiB", "GOMAXPROCS=1",
 		"A=1", "EMPTY=", "WITH=EQUALS=IN=IT", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128",
 	}, got)
-	require.Equal(t, []string{"AWS_LAMBDA_RUNTIME_API=x", "OTELCOL_LAMBDA_GUARD=1", "GODEBUG=adaptivestackstart=1"},
+	require.Equal(t, []string{"AWS_LAMBDA_RUNTIME_API=x", "OTELCOL_LAMBDA_GUARD=1"},
 		collectorEnviron([]string{"OTELCOL_LAMBDA_TELEMETRY_FD=7"}, "x", false))
 }
 
@@ -36,10 +36,15 @@ func TestTuning(t *testing.T) {
 		"1769":  {"GOMEMLIMIT=707MiB"},
 		"10240": {"GOMEMLIMIT=4096MiB"},
 	} {
-		want = append([]string{"GODEBUG=adaptivestackstart=1"}, want...)
 		require.Equal(t, want, tuning([]string{envMemorySize + "=" + memory}), memory)
 	}
 	require.Empty(t, tuning([]string{envMemorySize + "=128", "GOMEMLIMIT=off", "GOMAXPROCS=2", "GODEBUG=http2debug=1"}))
+}
+
+func TestTimerSlack(t *testing.T) {
+	require.Equal(t, uintptr(4_000_000), timerSlack(collectorEnviron([]string{envMemorySize + "=1768"}, "", false)))
+	require.Zero(t, timerSlack(collectorEnviron([]string{envMemorySize + "=1769"}, "", false)))
+	require.Zero(t, timerSlack(collectorEnviron([]string{envMemorySize + "=128", "GOMAXPROCS=2"}, "", false)))
 }
 
 func TestInitTimeout(t *testing.T) {

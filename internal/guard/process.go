@@ -25,8 +25,6 @@ func newSpawner() *spawner {
 	go func() {
 		// Never unlocked: the thread ends with the goroutine, and takes with it what it started.
 		runtime.LockOSThread()
-		// Inherited by what is started here. Where the kernel does not allow it, timers are as exact as ever.
-		_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prSetTimerSlack, timerSlack, 0)
 		for job := range s.jobs {
 			job()
 		}
@@ -43,6 +41,8 @@ type program struct {
 	environ []string
 	// files are the descriptors from 0 on.
 	files []uintptr
+	// timerSlack is by how many nanoseconds the kernel may delay what waits for a time in the program; 0 is the usual 50 µs.
+	timerSlack uintptr
 }
 
 // process is one that has been started. It must be waited for, once.
@@ -53,14 +53,8 @@ type process struct {
 	reaped bool
 }
 
-const (
-	prSetTimerSlack = 29 // PR_SET_TIMERSLACK of prctl(2)
-
-	// timerSlack is by how many nanoseconds the kernel may delay what waits for a time in the collector; it is 50 µs
-	// elsewhere. Go watches over a process that does anything by looking at it every 20 µs and then less and less often, and
-	// each look costs CPU: with this it looks when it has something to see. No timer of a collector is for less than 3 ms.
-	timerSlack = 1_000_000
-)
+// prSetTimerSlack is PR_SET_TIMERSLACK of prctl(2).
+const prSetTimerSlack = 29
 
 // maxOOMScore has the kernel kill the process before any other when memory is short.
 const maxOOMScore = "1000"
@@ -72,6 +66,8 @@ func (s *spawner) start(p program) (*process, error) {
 	done := make(chan struct{})
 	s.jobs <- func() {
 		defer close(done)
+		// Inherited by what is started here. Where the kernel does not allow it, timers are as exact as ever.
+		_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prSetTimerSlack, p.timerSlack, 0)
 		pid, err = syscall.ForkExec(p.path, p.argv, &syscall.ProcAttr{
 			Env:   p.environ,
 			Files: p.files,

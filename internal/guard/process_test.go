@@ -53,6 +53,7 @@ func TestCollectorWithoutFault(t *testing.T) {
 	require.Contains(t, environ, contract.EnvTelemetryFD+"=3")
 	require.Contains(t, environ, "GOMEMLIMIT=102MiB")
 	require.Contains(t, environ, "GOMAXPROCS=1")
+	require.Equal(t, []string{"4ms"}, r.lines("slack"))
 	require.Contains(t, r.lines("starts")[0], " otelcol-lambda", "its name is the guard's, so that it could register itself")
 	require.Contains(t, r.lines("calls")[0], `"accountId":"123456789012"`)
 }

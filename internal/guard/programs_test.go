@@ -71,6 +71,9 @@ func (c *collector) trace(file, line string) {
 	f.Close()
 }
 
+// prGetTimerSlack is PR_GET_TIMERSLACK of prctl(2).
+const prGetTimerSlack = 30
+
 func runCollector() {
 	c := &collector{
 		dir:   os.Getenv(testDir),
@@ -81,6 +84,9 @@ func runCollector() {
 	c.start = bytes.Count(starts, []byte("\n")) + 1
 	c.trace("starts", strconv.Itoa(os.Getpid())+" "+filepath.Base(mustExecutable()))
 	c.trace("environ", strings.Join(os.Environ(), "\n"))
+	if slack, _, failed := syscall.RawSyscall(syscall.SYS_PRCTL, prGetTimerSlack, 0, 0); failed == 0 {
+		c.trace("slack", time.Duration(slack).String())
+	}
 	c.at, _ = strconv.Atoi(os.Getenv(testFaultAt))
 	if faulty, err := strconv.Atoi(os.Getenv(testFaulty)); err == nil && c.start > faulty {
 		c.fault = ""

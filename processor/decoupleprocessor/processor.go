@@ -402,6 +402,10 @@ func (d *decouple[T]) Flush(ctx context.Context) error {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, wait)
 		defer cancel()
+		if held {
+			_, stop := wakeAfter(wait) // begins later than ctx, which is due by then
+			defer stop()
+		}
 	}
 	for {
 		d.dispatch()
@@ -605,6 +609,7 @@ func (d *decouple[T]) take() item[T] {
 }
 
 func (d *decouple[T]) send(ctx context.Context, n int, it item[T]) {
+	growStack(n)
 	err := d.sig.deliver(ctx, it.data)
 
 	d.mu.Lock()
