@@ -15,7 +15,8 @@ import (
 var _ extensionmiddleware.HTTPClient = (*lambdaExtension)(nil)
 
 // GetHTTPRoundTripper implements extensionmiddleware.HTTPClient: an HTTP exporter that names the extension among its
-// `middlewares` compresses what is worth it, with gzip. The lambda converter has OTLP exporters do so.
+// `middlewares` compresses what is worth it, with gzip; for a loopback address nothing is. The lambda converter has OTLP exporters
+// do so.
 func (*lambdaExtension) GetHTTPRoundTripper(context.Context) (extensionmiddleware.WrapHTTPRoundTripperFunc, error) {
 	return func(_ context.Context, base http.RoundTripper) (http.RoundTripper, error) {
 		return compress.Transport{Base: base}, nil

@@ -6,6 +6,9 @@
 // The collector's own compression of HTTP bodies keeps a writer of 0.8 MB for each request under way, makes it anew after
 // each garbage collection, copies by way of a new buffer of 32 KB, and compresses whatever there is. In a function, whose
 // requests are of some kilobytes, that is the most expensive part of a delivery.
+//
+// What goes to a loopback address is not compressed: a backend, or a proxy, in the same environment takes it as fast as it
+// is, and would have to spend CPU of the same function on getting it back.
 package compress
 
 import (
@@ -17,6 +20,8 @@ import (
 	"net/http"
 
 	"github.com/klauspost/compress/flate"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/loopback"
 )
 
 // minBytes is the smallest body that is compressed. A smaller one fits into one packet as it is, with its headers.
@@ -31,9 +36,10 @@ type Transport struct {
 	Base http.RoundTripper
 }
 
-// RoundTrip implements http.RoundTripper. A body of unknown length, and one that is encoded already, goes as it is.
+// RoundTrip implements http.RoundTripper. A request goes as it is if it is for a loopback address, and if its body is of
+// unknown length, or encoded already.
 func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body == nil || r.ContentLength < minBytes || r.ContentLength > maxBytes || r.Header.Get("Content-Encoding") != "" {
+	if !worthIt(r) {
 		return t.Base.RoundTrip(r)
 	}
 	packed, err := pack(r.Body, int(r.ContentLength))
@@ -47,6 +53,11 @@ func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	compressed.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(packed)), nil }
 	compressed.Body, _ = compressed.GetBody()
 	return t.Base.RoundTrip(compressed)
+}
+
+func worthIt(r *http.Request) bool {
+	return r.Body != nil && minBytes <= r.ContentLength && r.ContentLength <= maxBytes &&
+		r.Header.Get("Content-Encoding") == "" && !loopback.Is(r.URL.Hostname())
 }
 
 // chunkBytes is how much of a body is in memory beside what becomes of it.

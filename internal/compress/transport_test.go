@@ -103,6 +103,41 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+func TestHosts(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("telemetry repeats itself. ", 4000)
+	for host, packed := range map[string]bool{
+		"127.0.0.1":             false,
+		"127.1.2.3":             false,
+		"[::1]":                 false,
+		"[::ffff:127.0.0.1]":    false,
+		"[::1%25lo]":            false,
+		"localhost":             false,
+		"LOCALHOST.":            false,
+		"api.localhost":         false,
+		"user@localhost":        false,
+		"localhost.example.com": true,
+		"localhost@example.com": true,
+		"10.0.0.1":              true,
+		"0.0.0.0":               true,
+		"[2001:db8::1]":         true,
+	} {
+		for _, port := range []string{"", ":4318"} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+host+port+"/v1/traces", strings.NewReader(text))
+			require.NoError(t, err)
+			b := &taker{}
+			response, err := Transport{Base: b}.RoundTrip(r)
+			require.NoError(t, err)
+			require.NoError(t, response.Body.Close())
+			require.Equal(t, text, string(b.plain(t)))
+			require.Equal(t, packed, b.request.Header.Get("Content-Encoding") == "gzip", host+port)
+			if !packed {
+				require.Same(t, r, b.request)
+			}
+		}
+	}
+}
+
 func TestUnknownLength(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("x", 10*minBytes)
