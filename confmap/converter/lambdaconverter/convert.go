@@ -39,6 +39,7 @@ func convert(root map[string]any, lookup lookupEnv) []Change {
 		distrustConnections(d, id)
 		writeLess(d, id)
 		compressFast(d, id)
+		compressLess(d, id)
 		readHeaders(d, id)
 	}
 	sizeMemoryLimiters(d, lookup)

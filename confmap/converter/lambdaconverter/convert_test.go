@@ -215,6 +215,55 @@ func TestQueueAndRetryOfTheExporters(t *testing.T) {
 	}
 }
 
+// TestCompressionOfTheExporters: gzip unless the data stays on this machine; what the user has said is kept. `none` beside
+// middlewares is the lambda extension's to decide.
+func TestCompressionOfTheExporters(t *testing.T) {
+	conf, _ := resolve(t, "testdata/loopback/in.yaml", readEnv(t, "testdata/loopback/env"))
+	for id, want := range map[string]string{
+		"otlp_http": "none", "otlp_http/gzip": "gzip", "otlp_http/level": "gzip",
+		"otlp_http/auth": "none", "otlp_http/auth_away": "gzip", "otlp_http/auth_gzip": "gzip",
+		"otlphttp/signals": "none", "otlphttp/one_away": "gzip",
+	} {
+		cfg := otlpHTTPConfig(t, conf, id)
+		require.EqualValues(t, want, cfg.ClientConfig.Compression, id)
+		require.Equal(t, id == "otlp_http", len(cfg.ClientConfig.Middlewares) > 0, id)
+	}
+	for id, want := range map[string]string{
+		"otlp": "none", "otlp/away": "gzip", "otlp/gzip": "gzip", "otlp/none": "none",
+		"otlp_grpc/unset": "none", "otlp_grpc/dns": "none", "otlp_grpc/server": "gzip", "otlp_grpc/tls": "none",
+		"otlp_grpc/socket": "none",
+	} {
+		require.EqualValues(t, want, otlpConfig(t, conf, id).ClientConfig.Compression, id)
+	}
+}
+
+func TestLoopbackTargets(t *testing.T) {
+	for target, want := range map[string]bool{
+		"127.0.0.1:4317":                true,
+		"[::1]:4317":                    true,
+		"api.localhost:4317":            true,
+		"https://localhost:4317":        true,
+		"dns:///localhost:4317":         true,
+		"dns://8.8.8.8/localhost:4317":  true,
+		"passthrough:///127.0.0.1:4317": true,
+		"unix:///tmp/otlp.sock":         true,
+		"":                              false,
+		"unix":                          false,
+		"dns":                           false,
+		"unix:4317":                     false,
+		"localhost":                     false, // the exporter refuses it: it has no port
+		"0.0.0.0:4317":                  false,
+		"dns://localhost/backend:4317":  false,
+		"xds:///localhost:4317":         false,
+	} {
+		require.Equal(t, want, isLoopbackTarget(target), target)
+	}
+	require.False(t, isLoopbackTarget(5))
+	require.False(t, isLoopbackURL(5))
+	require.False(t, isLoopbackURL("localhost:4318"), "it has no scheme")
+	require.False(t, isLoopbackURL("http://[::1"))
+}
+
 func TestHeadersOfTheExporters(t *testing.T) {
 	conf, log := resolve(t, "testdata/headers/in.yaml", readEnv(t, "testdata/headers/env"))
 	require.NotContains(t, log, "secret", "a value was logged")

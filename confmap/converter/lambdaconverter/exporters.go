@@ -4,10 +4,14 @@
 package lambdaconverter
 
 import (
+	"net"
+	"net/url"
 	"slices"
 	"strings"
 
 	"go.uber.org/zap"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/loopback"
 )
 
 // endpointEnv is the variable from which the layer's default configuration takes the endpoint of its exporter.
@@ -269,11 +273,71 @@ func compressFast(d *document, id string) {
 			[]zap.Field{keyField("exporters", id, "middlewares")},
 			set("none", "exporters", id, "compression"),
 			set([]any{map[string]any{"id": lambda}}, "exporters", id, "middlewares"))
+	case isNothing(kind) && staysHere(id, cfg):
+		sendPlain(d, id)
 	case isNothing(kind) || kind == "gzip": // levels mean something else for the others, or nothing
 		d.did("the exporter compresses at gzip's fastest level",
 			[]zap.Field{keyField("exporters", id, "compression_params")},
 			set(map[string]any{"level": gzipLevel}, "exporters", id, "compression_params"))
 	}
+}
+
+// compressLess switches the compression of OTLP/gRPC exporters off where the data stays on this machine, unless the
+// user has said how to compress. Elsewhere they compress with gzip.
+func compressLess(d *document, id string) {
+	cfg, ok := d.exporter(id)
+	if ok && isOTLP(id) && !isOTLPHTTP(id) && isNothing(cfg["compression"]) && staysHere(id, cfg) {
+		sendPlain(d, id)
+	}
+}
+
+func sendPlain(d *document, id string) {
+	d.did("the exporter does not compress: what it sends stays on this machine, where compression saves nothing",
+		[]zap.Field{keyField("exporters", id, "compression")}, set("none", "exporters", id, "compression"))
+}
+
+// staysHere tells OTLP exporters that send to this machine and nowhere else.
+func staysHere(id string, cfg map[string]any) bool {
+	if !isOTLPHTTP(id) {
+		return isLoopbackTarget(cfg["endpoint"])
+	}
+	endpoints := 0
+	for _, key := range []string{"endpoint", "traces_endpoint", "metrics_endpoint", "logs_endpoint", "profiles_endpoint"} {
+		if isBlankEndpoint(cfg[key]) {
+			continue
+		}
+		if !isLoopbackURL(cfg[key]) {
+			return false
+		}
+		endpoints++
+	}
+	return endpoints > 0
+}
+
+// isLoopbackURL is for the endpoints of OTLP/HTTP.
+func isLoopbackURL(endpoint any) bool {
+	text, _ := endpoint.(string)
+	u, err := url.Parse(text)
+	return err == nil && loopback.Is(u.Hostname())
+}
+
+// isLoopbackTarget is for those of OTLP/gRPC: `host:port`, behind `http://`, `https://` or one of gRPC's own schemes that
+// lead to a host, or a Unix socket.
+func isLoopbackTarget(endpoint any) bool {
+	target, _ := endpoint.(string)
+	scheme, rest, found := strings.Cut(target, "://")
+	if found {
+		target = rest
+	}
+	switch scheme {
+	case "unix":
+		return found
+	case "dns", "passthrough":
+		// In front of the slash is who is asked for the name.
+		_, target, _ = strings.Cut(target, "/")
+	}
+	host, _, err := net.SplitHostPort(target)
+	return err == nil && loopback.Is(host)
 }
 
 // lambda returns the ID of the lambda extension that the service starts.
