@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -155,6 +156,12 @@ func (s *Sink) HTTPEndpoint() string { return endpoint(s.httpGate) }
 
 // GRPCEndpoint returns the URL of OTLP/gRPC. It is empty before Start and when the transport is switched off.
 func (s *Sink) GRPCEndpoint() string { return endpoint(s.grpcGate) }
+
+// Remote returns an endpoint by another address of this machine, 0.0.0.0, which nobody takes for a loopback address: what
+// a client does for loopback addresses alone, it does not do there.
+func Remote(endpoint string) string {
+	return strings.Replace(endpoint, "//127.0.0.1:", "//0.0.0.0:", 1)
+}
 
 func endpoint(g *gate) string {
 	if g == nil {

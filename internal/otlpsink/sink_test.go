@@ -24,6 +24,16 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+func TestRemoteLeadsHere(t *testing.T) {
+	s := startSink(t, "")
+	remote := Remote(s.HTTPEndpoint())
+	require.NotEqual(t, s.HTTPEndpoint(), remote)
+	got, err := postTraces(testContext(t), t, httpClient(t), remote, someTraces(1, 1))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, got.status)
+	require.Equal(t, 1, s.Counts().Spans)
+}
+
 func TestHTTPTakesEverySignalAndEncoding(t *testing.T) {
 	s := startSink(t, "")
 	client := httpClient(t)
