@@ -148,7 +148,7 @@ func (r deliveryRig) run(ctx context.Context, c cell) (_ delivery, err error) {
 		return delivery{}, err
 	}
 	env := c.env()
-	env["OTELCOL_LAMBDA_OTLP_ENDPOINT"] = sink.HTTPEndpoint()
+	env["OTELCOL_LAMBDA_OTLP_ENDPOINT"] = otlpsink.Remote(sink.HTTPEndpoint())
 	env["OTEL_EXPORTER_OTLP_ENDPOINT"] = tap.Endpoint()
 	// The layer's own configuration, but for the ports.
 	env["OPENTELEMETRY_COLLECTOR_CONFIG_URI"] = filepath.Join(r.layer, configPath) +

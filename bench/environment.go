@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/lambdasim"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/otlpsink"
 )
 
 // plan is what an environment is made of, besides the layer.
@@ -42,7 +43,8 @@ func (r rig) with(ctx context.Context, s subject, p plan, do func(*environment) 
 	}
 	env := map[string]string{}
 	if r.sink != nil {
-		env["OTELCOL_LAMBDA_OTLP_ENDPOINT"] = r.sink.HTTPEndpoint()
+		// So the layer compresses, as it does for a backend elsewhere.
+		env["OTELCOL_LAMBDA_OTLP_ENDPOINT"] = otlpsink.Remote(r.sink.HTTPEndpoint())
 	}
 	maps.Copy(env, p.env)
 	var output bytes.Buffer

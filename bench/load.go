@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/otlpsink"
 )
 
 const (
@@ -38,13 +40,53 @@ const (
 	idleShare = 0.1
 )
 
+// Where the backend is, as the layer sees it. It always is on this machine.
+const (
+	// atRemote is by an address that is not taken for a loopback address, so that the layer does what it does for a
+	// backend elsewhere.
+	atRemote   = "remote"
+	atLoopback = "loopback"
+)
+
+// What spans arrive with at the backend.
+const (
+	compressionGzip = "gzip"
+	compressionNone = "none"
+)
+
 // loadCell is a way to send.
 type loadCell struct {
 	protocol    string
 	connections int
+	backend     string
 }
 
-func (c loadCell) name() string { return fmt.Sprintf("%s, %d connections", c.protocol, c.connections) }
+func (c loadCell) name() string {
+	return fmt.Sprintf("%s, %d connections, %s", c.protocol, c.connections, c.backend)
+}
+
+// endpoint is a loopback endpoint as the layer is told of it.
+func (c loadCell) endpoint(loopback string) string {
+	if c.backend == atRemote {
+		return otlpsink.Remote(loopback)
+	}
+	return loopback
+}
+
+// parseBackends reads a list such as remote,loopback.
+func parseBackends(text string) (list []string, err error) {
+	for field := range strings.SplitSeq(text, ",") {
+		field = strings.TrimSpace(field)
+		if field != atRemote && field != atLoopback {
+			return nil, fmt.Errorf("%q is neither %s nor %s", field, atRemote, atLoopback)
+		}
+		if slices.Contains(list, field) {
+			return nil, fmt.Errorf("%s is given twice", field)
+		}
+		list = append(list, field)
+	}
+	return list, nil
+}
 
 // parseConnections reads a list such as 1,8,64.
 func parseConnections(text string) (list []int, err error) {
@@ -61,10 +103,17 @@ func parseConnections(text string) (list []int, err error) {
 	return list, nil
 }
 
+// loadCells are all ways to send to each backend. Beside a remote one, a single cell tells what compression costs.
 func (set settings) loadCells() (cells []loadCell) {
-	for _, protocol := range []string{protocolHTTP, protocolGRPC} {
-		for _, n := range set.connections {
-			cells = append(cells, loadCell{protocol, n})
+	for _, backend := range set.backends {
+		if backend == atLoopback && len(set.backends) > 1 {
+			cells = append(cells, loadCell{protocolHTTP, slices.Max(set.connections), backend})
+			continue
+		}
+		for _, protocol := range []string{protocolHTTP, protocolGRPC} {
+			for _, n := range set.connections {
+				cells = append(cells, loadCell{protocol, n, backend})
+			}
 		}
 	}
 	return cells
@@ -81,10 +130,10 @@ type memoryAt struct {
 
 // loadSeen is what was seen of one environment under load.
 type loadSeen struct {
-	// window is the time that counts, arrived and cpu what was done in it.
-	window  time.Duration
-	arrived int
-	cpu     time.Duration
+	// window is the time that counts, arrived and cpu what was done in it. Of the spans that arrived, so many were zipped.
+	window          time.Duration
+	arrived, zipped int
+	cpu             time.Duration
 	// well is what the senders saw while the backend answered, hung while it did not.
 	well, hung tally
 	// memory was read again and again while the backend answered; idle is from before the load, peak from while the
@@ -105,6 +154,8 @@ const (
 	keyLoadAfter   = "load_rss_anon_after_bytes"
 	keyRefused     = "requests_refused"
 	keyLoadMissing = "spans_missing"
+	// keyZipped is no figure: it tells which compression there was.
+	keyZipped = "spans_compressed_share"
 )
 
 // loadFigures are the columns of the table of load.
@@ -148,6 +199,9 @@ func loadFigures() []figure {
 func (s loadSeen) observe(to observations) {
 	spans, cpu := float64(s.arrived), s.cpu.Seconds()
 	to.add(keySpanRate, spans/s.window.Seconds())
+	if spans > 0 {
+		to.add(keyZipped, float64(s.zipped)/spans)
+	}
 	if spans > 0 && cpu > 0 {
 		to.add(keySpanCPURate, spans/cpu)
 		to.add(keySpanCPU, 1e6*cpu/spans)
@@ -179,20 +233,28 @@ func (s loadSeen) between(from, to time.Duration) float64 {
 
 // loadRow is a line of the table.
 type loadRow struct {
-	Subject     string             `json:"subject"`
-	Protocol    string             `json:"protocol"`
-	Connections int                `json:"connections"`
+	Subject     string `json:"subject"`
+	Protocol    string `json:"protocol"`
+	Connections int    `json:"connections"`
+	// Backend is where it is, Compression what most spans arrived with.
+	Backend     string             `json:"backend"`
+	Compression string             `json:"compression"`
 	Figures     map[string]outcome `json:"figures"`
 
 	observed observations
 }
 
-func (r loadRow) cell() loadCell { return loadCell{r.Protocol, r.Connections} }
+func (r loadRow) cell() loadCell { return loadCell{r.Protocol, r.Connections, r.Backend} }
 
 // newLoadRow takes the cost of the bare work as well, of which it expects one sample at least.
-func newLoadRow(s subject, c loadCell, observed observations, bare []float64) loadRow {
+func newLoadRow(s subject, c loadCell, observed observations, bare bareCosts) loadRow {
 	row := loadRow{
-		Subject: s.name, Protocol: c.protocol, Connections: c.connections, Figures: map[string]outcome{}, observed: observed,
+		Subject: s.name, Protocol: c.protocol, Connections: c.connections, Backend: c.backend,
+		Compression: compressionNone, Figures: map[string]outcome{}, observed: observed,
+	}
+	// Not all: a request that is too small goes as it is.
+	if zipped := observed[keyZipped]; len(zipped) > 0 && summarise(zipped).Median > 0.5 {
+		row.Compression = compressionGzip
 	}
 	for _, f := range loadFigures() {
 		if len(observed[f.key]) == 0 {
@@ -203,7 +265,7 @@ func newLoadRow(s subject, c loadCell, observed observations, bare []float64) lo
 			o.Budget = f.budget.limit
 		}
 		if f.key == keySpanCPU {
-			o.BareRatio = o.Median / summarise(bare).Median
+			o.BareRatio = o.Median / summarise(bare[row.Compression]).Median
 		}
 		row.Figures[f.key] = o
 	}

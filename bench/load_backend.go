@@ -22,6 +22,8 @@ type loadBackend struct {
 	server *http.Server
 	served chan error
 	spans  atomic.Int64
+	// zipped are those of the spans that came compressed.
+	zipped atomic.Int64
 	// invalid are requests that could not be read.
 	invalid atomic.Int64
 	// waiting are requests that have been read and are not answered.
@@ -74,7 +76,7 @@ func (b *loadBackend) answer() {
 }
 
 func (b *loadBackend) take(w http.ResponseWriter, r *http.Request) {
-	spans, err := b.read(r)
+	spans, zipped, err := b.read(r)
 	b.mu.Lock()
 	back := b.back
 	b.mu.Unlock()
@@ -87,6 +89,9 @@ func (b *loadBackend) take(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	b.spans.Add(int64(spans))
+	if zipped {
+		b.zipped.Add(int64(spans))
+	}
 	w.Header().Set("Content-Type", "application/x-protobuf")
 	w.WriteHeader(http.StatusOK)
 }
@@ -102,24 +107,26 @@ func (b *loadBackend) wait(ctx context.Context, back <-chan struct{}) bool {
 	return ctx.Err() == nil
 }
 
-func (b *loadBackend) read(r *http.Request) (spans int, err error) {
+func (b *loadBackend) read(r *http.Request) (spans int, zipped bool, err error) {
 	raw, plain := b.buffer(), b.buffer()
 	defer b.buffers.Put(raw)
 	defer b.buffers.Put(plain)
 	if _, err := raw.ReadFrom(r.Body); err != nil || r.URL.Path != "/v1/traces" {
-		return 0, err
+		return 0, false, err
 	}
-	if r.Header.Get("Content-Encoding") != "gzip" {
-		return countSpans(raw.Bytes())
+	if r.Header.Get("Content-Encoding") != compressionGzip {
+		spans, err = countSpans(raw.Bytes())
+		return spans, false, err
 	}
 	unzip, err := gzip.NewReader(raw)
 	if err != nil {
-		return 0, err
+		return 0, true, err
 	}
 	if _, err := io.Copy(plain, unzip); err != nil { //nolint:gosec // it comes from the collector that is measured
-		return 0, err
+		return 0, true, err
 	}
-	return countSpans(plain.Bytes())
+	spans, err = countSpans(plain.Bytes())
+	return spans, true, err
 }
 
 func (b *loadBackend) buffer() *bytes.Buffer {

@@ -17,9 +17,23 @@ import (
 // bareRounds is how often the whole load is worked through for one sample: a tenth of a second.
 const bareRounds = 3
 
-// bareCost is the CPU, in milliseconds for 1,000 spans, that a collector cannot do without: decoding, encoding and
-// compressing. It is that of one thread, and thus without the garbage collection.
-func bareCost(load []payload) (float64, error) {
+// bareCosts are samples of the bare work by compression.
+type bareCosts map[string][]float64
+
+func (b bareCosts) measure(load []payload) error {
+	for _, compression := range []string{compressionGzip, compressionNone} {
+		cost, err := bareCost(load, compression)
+		if err != nil {
+			return err
+		}
+		b[compression] = append(b[compression], cost)
+	}
+	return nil
+}
+
+// bareCost is the CPU, in milliseconds for 1,000 spans, that a collector cannot do without: decoding, encoding and, with
+// gzip, compressing. It is that of one thread, and thus without the garbage collection.
+func bareCost(load []payload, compression string) (float64, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var zipped bytes.Buffer
@@ -43,6 +57,10 @@ func bareCost(load []payload) (float64, error) {
 			if err != nil {
 				return 0, fmt.Errorf("encode the load: %w", err)
 			}
+			spans += p.spans
+			if compression == compressionNone {
+				continue
+			}
 			zipped.Reset()
 			zip.Reset(&zipped)
 			if _, err := zip.Write(body); err != nil {
@@ -51,7 +69,6 @@ func bareCost(load []payload) (float64, error) {
 			if err := zip.Close(); err != nil {
 				return 0, err
 			}
-			spans += p.spans
 		}
 	}
 	after, err := threadTime()

@@ -29,7 +29,7 @@ type loads struct {
 	rows []loadRow
 	// spanBytes is the mean size of a span, bare what cannot be done without.
 	spanBytes float64
-	bare      []float64
+	bare      bareCosts
 	// promises and notes are there if the load was long enough to be judged.
 	promises []promise
 	notes    []string
@@ -43,7 +43,7 @@ func (set settings) measureLoad(
 	if err != nil {
 		return all, err
 	}
-	all.spanBytes = spanSize(load)
+	all.spanBytes, all.bare = spanSize(load), bareCosts{}
 	runs := set.loadRuns
 	r := rig{programs: p, dir: dir, condition: unlimited()}
 	type todo struct {
@@ -66,11 +66,9 @@ func (set settings) measureLoad(
 		for i, n := range rand.Perm(len(list)) {
 			t := list[n]
 			fmt.Fprintf(progress, "load %d of %d: %s, %s\n", run*len(list)+i+1, runs*len(list), t.s.name, t.c.name())
-			bare, err := bareCost(load)
-			if err != nil {
+			if err := all.bare.measure(load); err != nil {
 				return all, err
 			}
-			all.bare = append(all.bare, bare)
 			seen, err := set.loadOne(ctx, r, t.s, t.c, load)
 			if err != nil {
 				return all, fmt.Errorf("load of %s: %w", t.c.name(), err)
@@ -107,7 +105,7 @@ func (set settings) loadOne(
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	env := map[string]string{
-		"OTELCOL_LAMBDA_OTLP_ENDPOINT": endpoint,
+		"OTELCOL_LAMBDA_OTLP_ENDPOINT": c.endpoint(endpoint),
 		// Data leaves while it comes: once a second, and whenever a queue is half full.
 		"OTELCOL_LAMBDA_FLUSH_STRATEGY": "continuous",
 	}
@@ -222,7 +220,7 @@ func (set settings) watch(
 	if err := senders.wait(ctx, loadWarmUp); err != nil {
 		return err
 	}
-	began, arrived := time.Now(), backend.spans.Load()
+	began, arrived, zipped := time.Now(), backend.spans.Load(), backend.zipped.Load()
 	used, err := cpuTime(pids)
 	if err != nil {
 		return err
@@ -235,7 +233,7 @@ func (set settings) watch(
 		return err
 	}
 	seen.window, seen.cpu = time.Since(began), now-used
-	seen.arrived = int(backend.spans.Load() - arrived)
+	seen.arrived, seen.zipped = int(backend.spans.Load()-arrived), int(backend.zipped.Load()-zipped)
 	seen.well = senders.sum()
 	if seen.memory, err = sampler.stop(); err != nil {
 		return err

@@ -82,6 +82,7 @@ func TestBackend(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, c.code, code)
 		require.EqualValues(t, c.spans, b.spans.Load())
+		require.EqualValues(t, p.spans, b.zipped.Load(), "the first")
 	}
 	require.EqualValues(t, 3, b.invalid.Load())
 
@@ -279,6 +280,7 @@ func TestLoadNow(t *testing.T) {
 	require.NoError(t, set.loadNow(t.Context(), []int{os.Getpid()}, b, s, &seen))
 	require.GreaterOrEqual(t, seen.window, set.loadTime)
 	require.Positive(t, seen.arrived)
+	require.Zero(t, seen.zipped)
 	require.Positive(t, seen.cpu)
 	require.NotEmpty(t, seen.memory)
 	require.Positive(t, seen.memory[0].anonymous)

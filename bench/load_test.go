@@ -19,12 +19,30 @@ func TestParseConnections(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []int{1, 64}, list)
 	require.Equal(t, []loadCell{
-		{protocolHTTP, 1}, {protocolHTTP, 64}, {protocolGRPC, 1}, {protocolGRPC, 64},
-	}, settings{connections: list}.loadCells())
+		{protocolHTTP, 1, atRemote}, {protocolHTTP, 64, atRemote}, {protocolGRPC, 1, atRemote}, {protocolGRPC, 64, atRemote},
+	}, settings{connections: list, backends: []string{atRemote}}.loadCells())
 	for _, text := range []string{"", "0", "many", "8,8"} {
 		_, err := parseConnections(text)
 		require.Error(t, err, text)
 	}
+}
+
+func TestParseBackends(t *testing.T) {
+	t.Parallel()
+	list, err := parseBackends("loopback, remote")
+	require.NoError(t, err)
+	require.Equal(t, []string{atLoopback, atRemote}, list)
+	set := settings{connections: []int{8, 64, 1}, backends: list}
+	require.Len(t, set.loadCells(), 1+2*3)
+	require.Equal(t, loadCell{protocolHTTP, 64, atLoopback}, set.loadCells()[0], "one is enough beside the others")
+	set.backends = []string{atLoopback}
+	require.Len(t, set.loadCells(), 2*3)
+	for _, text := range []string{"", "elsewhere", "remote,remote", "remote,"} {
+		_, err := parseBackends(text)
+		require.Error(t, err, text)
+	}
+	require.Equal(t, "http://0.0.0.0:4318", loadCell{backend: atRemote}.endpoint("http://127.0.0.1:4318"))
+	require.Equal(t, "http://127.0.0.1:4318", loadCell{backend: atLoopback}.endpoint("http://127.0.0.1:4318"))
 }
 
 // steadyMemory is read every second, with the same number of bytes each time.
@@ -38,7 +56,7 @@ func steadyMemory(seconds int, bytes float64) (list []memoryAt) {
 func TestLoadFigures(t *testing.T) {
 	t.Parallel()
 	seen := loadSeen{
-		window: 4 * time.Second, arrived: 200_000, cpu: time.Second,
+		window: 4 * time.Second, arrived: 200_000, zipped: 150_000, cpu: time.Second,
 		well:   tally{accepted: 5, refused: 3},
 		memory: append(steadyMemory(10, 20e6), memoryAt{10 * time.Second, 40e6}),
 		after:  7e6, missing: 2,
@@ -47,20 +65,30 @@ func TestLoadFigures(t *testing.T) {
 	seen.observe(o)
 	require.Equal(t, observations{
 		keySpanRate: {50_000}, keySpanCPURate: {200_000}, keySpanCPU: {5}, keyLoadPeak: {40e6}, keyLoadEnd: {30e6},
-		keyLoadAfter: {7e6}, keyRefused: {3}, keyLoadMissing: {2},
+		keyLoadAfter: {7e6}, keyRefused: {3}, keyLoadMissing: {2}, keyZipped: {0.75},
 	}, o)
 
-	row := newLoadRow(subject{name: nameLayer, budgeted: true}, loadCell{protocolGRPC, 8}, o, []float64{2})
-	require.Equal(t, loadCell{protocolGRPC, 8}, row.cell())
+	bare := bareCosts{compressionGzip: {2}, compressionNone: {0.5}}
+	row := newLoadRow(subject{name: nameLayer, budgeted: true}, loadCell{protocolGRPC, 8, atRemote}, o, bare)
+	require.Equal(t, loadCell{protocolGRPC, 8, atRemote}, row.cell())
+	require.Equal(t, compressionGzip, row.Compression)
 	require.InDelta(t, 2.5, row.Figures[keySpanCPU].Budget, 1e-9)
 	require.False(t, row.Figures[keySpanCPU].kept())
 	require.InDelta(t, 2.5, row.Figures[keySpanCPU].BareRatio, 1e-9)
-	require.Zero(t, newLoadRow(subject{}, loadCell{}, o, []float64{2}).Figures[keySpanCPU].Budget, "budgets are the layer's")
+	require.Zero(t, newLoadRow(subject{}, loadCell{}, o, bare).Figures[keySpanCPU].Budget, "budgets are the layer's")
+
+	o[keyZipped] = []float64{0}
+	row = newLoadRow(subject{budgeted: true}, loadCell{protocolGRPC, 8, atLoopback}, o, bare)
+	require.Equal(t, compressionNone, row.Compression)
+	require.InDelta(t, 10, row.Figures[keySpanCPU].BareRatio, 1e-9, "nobody has to compress")
+	require.InDelta(t, 2.5, row.Figures[keySpanCPU].Budget, 1e-9, "the same for both")
 
 	nothing := observations{}
 	loadSeen{window: time.Second, memory: steadyMemory(1, 1)}.observe(nothing)
 	require.NotContains(t, nothing, keySpanCPU, "nothing is divided by nothing")
-	require.NotContains(t, newLoadRow(subject{}, loadCell{}, nothing, nil).Figures, keySpanCPU)
+	row = newLoadRow(subject{}, loadCell{}, nothing, nil)
+	require.NotContains(t, row.Figures, keySpanCPU)
+	require.Equal(t, compressionNone, row.Compression)
 }
 
 func TestLoadPromises(t *testing.T) {
@@ -104,20 +132,20 @@ func TestLoadPromises(t *testing.T) {
 			seen := well()
 			c.change(&seen)
 			p := newLoadPromises()
-			p.judge("layer", loadCell{protocolHTTP, 64}, seen)
+			p.judge("layer", loadCell{protocolHTTP, 64, atRemote}, seen)
 			for i, each := range p.list() {
 				require.Equal(t, 1, each.Cells)
 				if c.broken[i] == "" {
 					require.Empty(t, each.Broken, each.Text)
 				} else {
-					require.Equal(t, []string{"layer, http, 64 connections: " + c.broken[i]}, each.Broken)
+					require.Equal(t, []string{"layer, http, 64 connections, remote: " + c.broken[i]}, each.Broken)
 				}
 			}
 		})
 	}
-	require.Equal(t, "layer, http, 64 connections: MB before 5.00, under load up to 100.00, backend hangs up to 200.00, "+
+	require.Equal(t, "layer, http, 64 connections, remote: MB before 5.00, under load up to 100.00, backend hangs up to 200.00, "+
 		"after 20.00; refused under load: none; while the backend hung: 7 × 503: full",
-		well().note("layer", loadCell{protocolHTTP, 64}))
+		well().note("layer", loadCell{protocolHTTP, 64, atRemote}))
 }
 
 func TestBetween(t *testing.T) {
@@ -174,11 +202,14 @@ func TestBareCost(t *testing.T) {
 	t.Parallel()
 	load, err := payloads(1)
 	require.NoError(t, err)
-	cost, err := bareCost(load)
-	require.NoError(t, err)
-	require.Positive(t, cost)
-	_, err = bareCost([]payload{{body: []byte("not a request")}})
-	require.ErrorContains(t, err, "decode the load")
+	costs := bareCosts{}
+	require.NoError(t, costs.measure(load))
+	require.NoError(t, costs.measure(load))
+	for _, compression := range []string{compressionGzip, compressionNone} {
+		require.Len(t, costs[compression], 2)
+		require.Positive(t, costs[compression][0])
+	}
+	require.ErrorContains(t, costs.measure([]payload{{body: []byte("not a request")}}), "decode the load")
 }
 
 func TestCountSpans(t *testing.T) {

@@ -50,6 +50,7 @@ type settings struct {
 	loadTime    time.Duration
 	loadRuns    int
 	connections []int
+	backends    []string
 	attributes  int
 
 	match    *regexp.Regexp
@@ -82,6 +83,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.IntVar(&set.loadRuns, "load-runs", 0,
 		"of the load, environments of each kind; 0 is 3, or 1 if the load is judged")
 	connections := flags.String("connections", "1,8,64", "of the load, the `numbers` of connections that send")
+	backends := flags.String("backend", atRemote+","+atLoopback, "of the load, `where` the backend is, as the layer sees "+
+		"it; beside "+atRemote+", "+atLoopback+" is measured with OTLP/HTTP and the most connections only")
 	flags.IntVar(&set.attributes, "attributes", mostAttributes, "of the load, the attributes of each span")
 	flags.Func("run", "of the delivery, the cells whose strategy/gap/backend match the regular `expression`",
 		func(text string) (err error) {
@@ -105,6 +108,9 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	}
 	if set.connections, err = parseConnections(*connections); err != nil {
 		return set, fmt.Errorf("-connections: %w", err)
+	}
+	if set.backends, err = parseBackends(*backends); err != nil {
+		return set, fmt.Errorf("-backend: %w", err)
 	}
 	return set, set.check()
 }

@@ -82,7 +82,7 @@ func TestFlags(t *testing.T) {
 	require.Equal(t, 3, set.loadRuns)
 	require.False(t, set.sustained())
 	require.Len(t, set.conditions, 4)
-	require.Len(t, set.loadCells(), 6)
+	require.Len(t, set.loadCells(), 7)
 
 	set, err = parse([]string{"-delivery", "-run", "^end/"}, io.Discard)
 	require.NoError(t, err)
@@ -117,6 +117,7 @@ func TestFlags(t *testing.T) {
 		"nothing left":       {"-cost=false", "-load=false", "-delivery=false", "-decode=false"},
 		"no memory size":     {"-memory", "12"},
 		"no connections":     {"-connections", "0"},
+		"no such backend":    {"-backend", "elsewhere"},
 		"no time":            {"-load-time", "0"},
 		"too much time":      {"-load-time", "1h"},
 		"less than no load":  {"-load-runs", "-1"},

@@ -28,8 +28,10 @@ type document struct {
 	Load         []loadRow `json:"load,omitempty"`
 	LoadPromises []promise `json:"load_promises,omitempty"`
 	LoadNotes    []string  `json:"load_notes,omitempty"`
-	// LoadBare is the CPU for 1,000 spans, in milliseconds, that decoding, encoding and compressing takes by itself.
-	LoadBare *summary `json:"load_bare_cpu_ms_per_1000_spans,omitempty"`
+	// LoadBare is the CPU for 1,000 spans, in milliseconds, that decoding, encoding and compressing takes by itself,
+	// LoadBarePlain that of decoding and encoding.
+	LoadBare      *summary `json:"load_bare_cpu_ms_per_1000_spans,omitempty"`
+	LoadBarePlain *summary `json:"load_bare_uncompressed_cpu_ms_per_1000_spans,omitempty"`
 	// Delivery has a row for each cell, Promises what they say about them.
 	Delivery []delivery `json:"delivery,omitempty"`
 	Promises []promise  `json:"promises,omitempty"`
@@ -74,6 +76,8 @@ type recorded struct {
 	// LoadTime is how long the load lasts in each environment, in seconds, LoadRuns how many environments there are.
 	LoadTime float64 `json:"load_time_s,omitempty"`
 	LoadRuns int     `json:"load_runs,omitempty"`
+	// LoadBackends are where the backend was.
+	LoadBackends []string `json:"load_backends,omitempty"`
 	// Attributes are those of each span of the load, SpanBytes the mean size of a span in a request.
 	Attributes int     `json:"load_attributes,omitempty"`
 	SpanBytes  float64 `json:"load_span_bytes,omitempty"`
@@ -178,9 +182,11 @@ func (d *document) addCosts(set settings, subjects []subject, c costs) {
 func (d *document) addLoad(set settings, l loads) {
 	d.Load, d.LoadPromises, d.LoadNotes = l.rows, l.promises, l.notes
 	d.Settings.SpanBytes = l.spanBytes
-	if len(l.bare) > 0 {
-		bare := summarise(l.bare)
-		d.LoadBare = &bare
+	for compression, to := range map[string]**summary{compressionGzip: &d.LoadBare, compressionNone: &d.LoadBarePlain} {
+		if samples := l.bare[compression]; len(samples) > 0 {
+			bare := summarise(samples)
+			*to = &bare
+		}
 	}
 	for _, row := range l.rows {
 		for _, f := range loadFigures() {
@@ -211,8 +217,9 @@ func newDocument(set settings) document {
 		Settings: recorded{
 			Runs: set.runs, WarmRuns: warmRuns, Invocations: set.invocations, MemoryMB: memoryMB,
 			FrequentInvocations: frequentInvocations,
-			LoadTime:            set.loadTime.Seconds(), LoadRuns: set.loadRuns, Attributes: set.attributes,
-			Parallel: set.parallel, RareGap: millis(set.rare),
+			LoadTime:            set.loadTime.Seconds(), LoadRuns: set.loadRuns, LoadBackends: set.backends,
+			Attributes: set.attributes,
+			Parallel:   set.parallel, RareGap: millis(set.rare),
 			DecodeRuns: set.decodeRuns, DecodePasses: decodePasses,
 		},
 	}

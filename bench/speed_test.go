@@ -121,15 +121,15 @@ func TestVerdict(t *testing.T) {
 func TestSpeedOfLoadAlone(t *testing.T) {
 	t.Parallel()
 	row := func() loads {
-		o := observations{keySpanCPU: {3}, keyRefused: {0}}
-		return loads{rows: []loadRow{newLoadRow(subject{budgeted: true}, loadCell{protocolHTTP, 1}, o, []float64{1})}}
+		o, bare := observations{keySpanCPU: {3}, keyRefused: {0}}, bareCosts{compressionNone: {1}}
+		return loads{rows: []loadRow{newLoadRow(subject{budgeted: true}, loadCell{protocolHTTP, 1, atRemote}, o, bare)}}
 	}
 	var d document
 	d.addLoad(settings{}, row())
 	require.Zero(t, d.Load[0].Figures[keySpanCPU].BudgetAtSpeed)
 	var text strings.Builder
 	writeBudgets(&text, d)
-	require.Equal(t, "\nbudgets: 0 of 1 kept\n- load, http, 1 connections, CPU for 1,000 spans, ms: 3.00 of 2.50, exceeded\n",
+	require.Equal(t, "\nbudgets: 0 of 1 kept\n- load, http, 1 connections, remote, CPU for 1,000 spans, ms: 3.00 of 2.50, exceeded\n",
 		text.String())
 	encoded, err := json.Marshal(d)
 	require.NoError(t, err)
@@ -141,7 +141,7 @@ func TestSpeedOfLoadAlone(t *testing.T) {
 	require.Zero(t, d.Load[0].Figures[keyRefused].SpeedFactor, "it has no budget")
 	text.Reset()
 	writeBudgets(&text, d)
-	require.Equal(t, "\nbudgets: 0 of 1 kept\nat the speed of this machine: 1 of 1 kept\n- load, http, 1 connections, "+
+	require.Equal(t, "\nbudgets: 0 of 1 kept\nat the speed of this machine: 1 of 1 kept\n- load, http, 1 connections, remote, "+
 		"CPU for 1,000 spans, ms: 3.00 of 2.50, exceeded; at this speed (× 2.00) 5.00, kept\n", text.String())
 	encoded, err = json.Marshal(d)
 	require.NoError(t, err)

@@ -191,7 +191,7 @@ func writeLoad(text *strings.Builder, d document) {
 	fmt.Fprintf(text, "\n## load\n\n%g s in each environment, after %s to warm up; environments of each kind: %d; "+
 		"requests of %d to %d spans with %d attributes, %.0f bytes for each, one after the other on each connection\n\n",
 		set.LoadTime, loadWarmUp, set.LoadRuns, spanStep, mostSpans, set.Attributes, set.SpanBytes)
-	head := []string{"", "", "connections"}
+	head := []string{"", "", "connections", "backend", "compression"}
 	for _, f := range loadFigures() {
 		head = append(head, f.name())
 		if f.key == keySpanCPU {
@@ -200,7 +200,7 @@ func writeLoad(text *strings.Builder, d document) {
 	}
 	table := [][]string{append(head, "budget")}
 	for _, r := range d.Load {
-		row, judged := []string{r.Subject, r.Protocol, strconv.Itoa(r.Connections)}, ""
+		row, judged := []string{r.Subject, r.Protocol, strconv.Itoa(r.Connections), r.Backend, r.Compression}, ""
 		for _, f := range loadFigures() {
 			o := r.Figures[f.key]
 			row = append(row, f.unit.spread(o.summary))
@@ -217,10 +217,11 @@ func writeLoad(text *strings.Builder, d document) {
 	for _, f := range loadFigures() {
 		fmt.Fprintf(text, "- %s: %s\n", f.title, f.means)
 	}
-	if d.LoadBare != nil {
-		fmt.Fprintf(text, "- × bare: a multiple of what decoding, encoding and compressing the same takes by itself, "+
-			"without a collector and without garbage collection: %s ms of CPU for 1,000 spans\n",
-			milliseconds.spread(*d.LoadBare))
+	fmt.Fprintf(text, "- backend: where it is, as the layer sees it; compression: what most spans arrived there with\n")
+	if d.LoadBare != nil && d.LoadBarePlain != nil {
+		fmt.Fprintf(text, "- × bare: a multiple of what decoding, encoding and, with %s, compressing the same takes by "+
+			"itself, without a collector and without garbage collection: %s ms of CPU for 1,000 spans, or %s without "+
+			"compressing\n", compressionGzip, milliseconds.spread(*d.LoadBare), milliseconds.spread(*d.LoadBarePlain))
 	}
 	writePromises(text, d.LoadPromises)
 	for _, note := range d.LoadNotes {

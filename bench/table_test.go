@@ -35,7 +35,7 @@ func golden(t *testing.T, file, got string) {
 func aDocument() document {
 	set := settings{
 		layer: "layer", compare: []string{"before=old"}, runs: 3, invocations: 20,
-		loadTime: 60 * time.Second, loadRuns: 1, attributes: 8, decodeRuns: 3,
+		loadTime: 60 * time.Second, loadRuns: 1, backends: []string{atRemote, atLoopback}, attributes: 8, decodeRuns: 3,
 	}
 	subjects := []subject{
 		{name: nameLayer, collector: true, budgeted: true},
@@ -66,21 +66,25 @@ func aDocument() document {
 		conditions: []conditionCosts{{unlimited(), full}, {condition{memoryMB: 512, share: 0.289}, small}},
 		leftOut:    []string{"function of 128 MB, 7.2 % of one CPU: no cgroup"},
 	})
-	seen := func(factor int) (o observations) {
+	seen := func(factor, zipped int) (o observations) {
 		o = observations{}
 		loadSeen{
-			window: time.Minute, arrived: factor * 1_000_000, cpu: 5 * time.Second, memory: steadyMemory(60, 100e6), after: 6e6,
+			window: time.Minute, arrived: factor * 1_000_000, zipped: zipped * 1_000_000, cpu: 5 * time.Second,
+			memory: steadyMemory(60, 100e6), after: 6e6,
 		}.observe(o)
 		return o
 	}
 	judged := newLoadPromises()
-	judged.above.add("http, 64 connections", "nothing was refused")
+	judged.above.add("http, 64 connections, remote", "nothing was refused")
+	bare := bareCosts{compressionGzip: {1, 2}, compressionNone: {0.5}}
 	d.addLoad(set, loads{
 		rows: []loadRow{
-			newLoadRow(subjects[0], loadCell{protocolHTTP, 64}, seen(3), []float64{1}),
-			newLoadRow(subjects[3], loadCell{protocolHTTP, 64}, seen(1), []float64{1}),
+			newLoadRow(subjects[0], loadCell{protocolHTTP, 64, atRemote}, seen(3, 3), bare),
+			newLoadRow(subjects[3], loadCell{protocolHTTP, 64, atRemote}, seen(1, 1), bare),
+			newLoadRow(subjects[0], loadCell{protocolHTTP, 64, atLoopback}, seen(4, 0), bare),
+			newLoadRow(subjects[3], loadCell{protocolHTTP, 64, atLoopback}, seen(1, 1), bare),
 		},
-		spanBytes: 348.2, bare: []float64{1, 2}, promises: judged.list(), notes: []string{"a note"},
+		spanBytes: 348.2, bare: bare, promises: judged.list(), notes: []string{"a note"},
 	})
 	d.addDecode(decodeRows())
 	d.Took = []duration{{"cost", 61.5}, {"load", 3}}
@@ -144,7 +148,7 @@ func TestComparison(t *testing.T) {
 	require.Len(t, d.Comparisons, 1)
 	c := d.Comparisons[0]
 	require.Equal(t, "before", c.With)
-	require.Len(t, c.Tables, 3, "two conditions and a load")
+	require.Len(t, c.Tables, 4, "two conditions and two loads")
 	row := c.Tables[0].Rows[0]
 	require.Equal(t, keyRegister, row.Figure)
 	require.InDelta(t, 2, row.Mine, 1e-9)
@@ -154,7 +158,7 @@ func TestComparison(t *testing.T) {
 	require.False(t, settings{compare: []string{"before=old"}}.compares("before"), "there is nothing to compare with")
 	require.False(t, settings{layer: "x", compare: []string{"before=old"}}.compares(nameRaw))
 	d.compare("before", "nothing", nil)
-	require.Len(t, d.Comparisons[0].Tables, 3)
+	require.Len(t, d.Comparisons[0].Tables, 4)
 }
 
 func TestEvaluate(t *testing.T) {
