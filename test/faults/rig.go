@@ -171,7 +171,7 @@ func newRig(ctx context.Context, c cell, p programs, free *ports, dir string) (*
 		Output:   r.log,
 		OnEvent:  r.hook,
 		Env: map[string]string{
-			"OTELCOL_LAMBDA_OTLP_ENDPOINT":       r.sink.HTTPEndpoint(),
+			"OTELCOL_LAMBDA_OTLP_ENDPOINT":       otlpsink.Remote(r.sink.HTTPEndpoint()),
 			"OPENTELEMETRY_COLLECTOR_CONFIG_URI": uri,
 			"OTEL_EXPORTER_OTLP_ENDPOINT":        r.tap.Endpoint(),
 			contract.EnvInitTimeout:              initTimeout.String(),

@@ -209,7 +209,7 @@ func newRig(t *testing.T, s setup) *rig {
 	t.Cleanup(func() { require.NoError(t, r.tap.Close()) })
 
 	env := map[string]string{
-		"OTELCOL_LAMBDA_OTLP_ENDPOINT":       r.sink.HTTPEndpoint(),
+		"OTELCOL_LAMBDA_OTLP_ENDPOINT":       otlpsink.Remote(r.sink.HTTPEndpoint()),
 		"OPENTELEMETRY_COLLECTOR_CONFIG_URI": s.configURI,
 		"OTEL_EXPORTER_OTLP_ENDPOINT":        r.tap.Endpoint(),
 		"OPENTELEMETRY_EXTENSION_LOG_LEVEL":  "debug",

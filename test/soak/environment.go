@@ -161,7 +161,7 @@ func newRig(ctx context.Context, e environmentPlan, p programs, dir string, now 
 		Output:   r.log,
 		OnEvent:  r.hook,
 		Env: map[string]string{
-			"OTELCOL_LAMBDA_OTLP_ENDPOINT":       r.sink.HTTPEndpoint(),
+			"OTELCOL_LAMBDA_OTLP_ENDPOINT":       otlpsink.Remote(r.sink.HTTPEndpoint()),
 			"OPENTELEMETRY_COLLECTOR_CONFIG_URI": uri,
 			"OTEL_EXPORTER_OTLP_ENDPOINT":        r.tap.Endpoint(),
 			"OTELCOL_LAMBDA_FLUSH_STRATEGY":      e.strategy,
