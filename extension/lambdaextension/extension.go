@@ -47,6 +47,8 @@ type lambdaExtension struct {
 	health       *health.Registry
 	disk         disk
 	heap         *heap
+	collections  *collections
+	unwatch      func()
 	own          *extensionsapi.Pending // the registration, if it is nobody else's
 	managed      *managed               // nil where there is no Managed Instance
 
@@ -89,8 +91,8 @@ func newExtension(logger *zap.Logger, cfg *Config, set settings) *lambdaExtensio
 	for _, err := range errs {
 		logger.Warn("A variable that sets how data is delivered is wrong", zap.Error(err))
 	}
-	return &lambdaExtension{flush: flushConfig, logger: logger, stopTicking: func() {},
-		disk: disk{cfg: cfg.Spool, logger: logger}, settings: set, invocations: newInvocations(), heap: newHeap(),
+	return &lambdaExtension{flush: flushConfig, logger: logger, stopTicking: func() {}, unwatch: func() {},
+		disk: disk{cfg: cfg.Spool, logger: logger}, settings: set, invocations: newInvocations(), heap: newHeap(), collections: newCollections(),
 		functionSpans: newFunctionSpans(os.Getenv(envInitializationType) == extensionsapi.ManagedInstances),
 		health:        health.NewRegistry(time.Now())}
 }
@@ -135,6 +137,7 @@ func (e *lambdaExtension) Ready() error {
 	if e.settings.session == nil {
 		return nil
 	}
+	e.unwatch = e.collections.watch()
 	e.wg.Go(func() { e.run(e.running) })
 	return nil
 }
@@ -150,6 +153,7 @@ func (e *lambdaExtension) Shutdown(context.Context) error {
 		e.cancel()
 	}
 	e.wg.Wait()
+	e.unwatch()
 	if e.own != nil {
 		// The registration has ended, by itself or with the context of everything.
 		if session, err := e.own.Session(context.Background()); err == nil {
