@@ -14,10 +14,12 @@ package compress
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/klauspost/compress/flate"
 
@@ -60,13 +62,13 @@ func worthIt(r *http.Request) bool {
 		r.Header.Get("Content-Encoding") == "" && !loopback.Is(r.URL.Hostname())
 }
 
-// chunkBytes is how much of a body is in memory beside what becomes of it.
+// chunkBytes is how much is compressed at once.
 const chunkBytes = 64 << 10
 
 // windowBytes is how much of what came before a chunk can be referred to.
 const windowBytes = 8 << 10
 
-// pack reads a body of so many bytes, and closes it.
+// pack reads a body of so many bytes, one at least, and closes it.
 func pack(body io.ReadCloser, length int) (packed []byte, err error) {
 	defer func() {
 		if closing := body.Close(); err == nil {
@@ -78,27 +80,48 @@ func pack(body io.ReadCloser, length int) (packed []byte, err error) {
 	if length <= chunkBytes {
 		estimate = length / 2
 	}
-	out := bytes.NewBuffer(append(make([]byte, 0, max(minBytes, estimate)), gzipHeader...))
-	chunk, window, sum := make([]byte, min(length, chunkBytes)), []byte(nil), uint32(0)
-	for left := length; ; {
-		chunk = chunk[:min(left, len(chunk))]
-		if _, err := io.ReadFull(body, chunk); err != nil {
-			return nil, fmt.Errorf("read the request's body: %w", err)
-		}
-		left -= len(chunk)
-		// Compression without state is as fast as the fastest level, and needs no memory from one request to the next.
-		if err := flate.StatelessDeflate(out, chunk, left == 0, window); err != nil {
-			return nil, fmt.Errorf("compress: %w", err)
-		}
-		sum = crc32.Update(sum, crc32.IEEETable, chunk)
-		if left == 0 {
-			break
-		}
-		window = append(window[:0], chunk[max(0, len(chunk)-windowBytes):]...)
+	p := packer{left: length, out: bytes.NewBuffer(append(make([]byte, 0, max(minBytes, estimate)), gzipHeader...))}
+	// An exporter's body is in memory: it is written at once, and not copied before.
+	if _, err := io.Copy(&p, body); err != nil {
+		return nil, fmt.Errorf("compress the request's body: %w", err)
 	}
-	packed = binary.LittleEndian.AppendUint32(out.Bytes(), sum)
+	if p.left > 0 {
+		return nil, fmt.Errorf("compress the request's body: %w", io.ErrUnexpectedEOF)
+	}
+	packed = binary.LittleEndian.AppendUint32(p.out.Bytes(), p.sum)
 	return binary.LittleEndian.AppendUint32(packed, uint32(length)), nil //nolint:gosec // no more than maxBytes
 }
+
+// packer is an io.Writer that compresses what is written to it.
+type packer struct {
+	out *bytes.Buffer
+	// left is how many bytes are to come.
+	left   int
+	window []byte
+	sum    uint32
+}
+
+// Write implements io.Writer.
+func (p *packer) Write(body []byte) (n int, err error) {
+	if len(body) > p.left {
+		return 0, errTooLong
+	}
+	for chunk := range slices.Chunk(body, chunkBytes) {
+		p.left -= len(chunk)
+		// Compression without state is as fast as the fastest level, and needs no memory from one request to the next.
+		if err := flate.StatelessDeflate(p.out, chunk, p.left == 0, p.window); err != nil {
+			return n, err
+		}
+		p.sum = crc32.Update(p.sum, crc32.IEEETable, chunk)
+		if p.left > 0 {
+			p.window = append(p.window[:0], chunk[max(0, len(chunk)-windowBytes):]...)
+		}
+		n += len(chunk)
+	}
+	return n, nil
+}
+
+var errTooLong = errors.New("it is longer than its Content-Length")
 
 // gzipHeader is RFC 1952's: deflate, no name and no time, the fastest compression, an unknown system. Package gzip would
 // bring the levels of compression along that nobody uses.

@@ -156,9 +156,43 @@ func TestBodyThatBreaks(t *testing.T) {
 	require.ErrorIs(t, err, broken)
 }
 
+func TestWrongLength(t *testing.T) {
+	t.Parallel()
+	body := strings.Repeat("x", 3*chunkBytes)
+	for length, want := range map[int]error{
+		len(body) + 1: io.ErrUnexpectedEOF, len(body) - 1: errTooLong, minBytes: errTooLong,
+	} {
+		for _, r := range []io.Reader{strings.NewReader(body), iotest.HalfReader(strings.NewReader(body))} {
+			_, err := pack(io.NopCloser(r), length)
+			require.ErrorIs(t, err, want)
+		}
+	}
+}
+
+// What a body is read in does not matter, and nothing is copied that is in memory.
+func TestPackInPieces(t *testing.T) {
+	t.Parallel()
+	body := []byte(strings.Repeat("telemetry repeats itself. ", 10_000))
+	for name, r := range map[string]io.Reader{
+		"at once": bytes.NewReader(body), "in pieces": iotest.HalfReader(bytes.NewReader(body)),
+	} {
+		packed, err := pack(io.NopCloser(r), len(body))
+		require.NoError(t, err, name)
+		require.Less(t, len(packed), len(body)/50, name)
+		unzip, err := gzip.NewReader(bytes.NewReader(packed))
+		require.NoError(t, err, name)
+		plain, err := io.ReadAll(unzip)
+		require.NoError(t, err, name)
+		require.Equal(t, body, plain, name)
+	}
+}
+
 func FuzzPack(f *testing.F) {
 	f.Add([]byte(strings.Repeat("seed", minBytes)))
 	f.Fuzz(func(t *testing.T, body []byte) {
+		if len(body) == 0 {
+			return
+		}
 		packed, err := pack(io.NopCloser(bytes.NewReader(body)), len(body))
 		require.NoError(t, err)
 		r, err := gzip.NewReader(bytes.NewReader(packed))
