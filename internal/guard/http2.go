@@ -17,6 +17,7 @@ const (
 	frameHeaders      = 0x1
 	frameSettings     = 0x4
 	framePing         = 0x6
+	frameGoAway       = 0x7
 	frameWindowUpdate = 0x8
 	frameContinuation = 0x9
 
@@ -56,7 +57,7 @@ type http2Refuser struct {
 	// refused is called before each answer.
 	refused func()
 
-	// last is the highest stream that the peer has opened.
+	// last is the highest stream that has been answered.
 	last uint32
 	// block is the stream whose header is not complete, 0 for none, and opens says that the header is that of a request,
 	// not the trailers of one.
@@ -80,6 +81,13 @@ func (h *http2Refuser) serve() error {
 			return err
 		}
 	}
+}
+
+// goAway tells the peer to use another connection, also for the requests under way that have no answer yet: it may send
+// them again at once, whatever they do, and needs to tell nobody of it.
+func (h *http2Refuser) goAway() error {
+	const noError = 0
+	return h.write(frame{kind: frameGoAway}, appendUint32(appendUint32(nil, h.last), noError))
 }
 
 func (h *http2Refuser) next() (frame, error) {
@@ -124,7 +132,6 @@ func (h *http2Refuser) takeHeader(f frame) error {
 			return errHTTP2 // not one that a client opens
 		}
 		h.block, h.opens = f.stream, f.stream > h.last
-		h.last = max(h.last, f.stream)
 	} else if h.block == 0 {
 		return errHTTP2
 	}
@@ -135,6 +142,7 @@ func (h *http2Refuser) takeHeader(f frame) error {
 	if !h.opens {
 		return nil
 	}
+	h.last = f.stream
 	h.refused()
 	return h.write(frame{kind: frameHeaders, flags: flagEndHeaders | flagEndStream, stream: f.stream}, h.answer)
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -61,10 +62,9 @@ func refuse(r *bufio.Reader) (out []byte, requests int, err error) {
 
 func TestHTTP2Refuser(t *testing.T) {
 	const (
-		rst    = 0x3
-		goaway = 0x7
-		whole  = flagEndHeaders
-		last   = flagEndHeaders | flagEndStream
+		rst   = 0x3
+		whole = flagEndHeaders
+		last  = flagEndHeaders | flagEndStream
 	)
 	hello := sent{kind: frameSettings, payload: openWindow}
 	ack := sent{kind: frameSettings, flags: flagACK}
@@ -99,7 +99,7 @@ func TestHTTP2Refuser(t *testing.T) {
 		},
 		"what needs no answer": {
 			[]sent{
-				{kind: goaway, payload: "12345678"}, {rst, 0, 1, "1234"}, {frameWindowUpdate, 0, 0, "1234"}, {kind: 0x2, stream: 9, payload: "12345"},
+				{kind: frameGoAway, payload: "12345678"}, {rst, 0, 1, "1234"}, {frameWindowUpdate, 0, 0, "1234"}, {kind: 0x2, stream: 9, payload: "12345"},
 				{kind: 0xff, flags: 0xff, stream: 4, payload: "?"},
 			},
 			nil, io.EOF,
@@ -141,6 +141,32 @@ func TestHTTP2RefuserBreaksOff(t *testing.T) {
 	}
 	h := http2Refuser{r: bufio.NewReader(strings.NewReader(whole)), w: brokenPipe{}, refused: func() {}}
 	require.ErrorIs(t, h.serve(), io.ErrClosedPipe)
+}
+
+// What has no answer when the server goes away is for the client to send again.
+func TestHTTP2RefuserGoesAway(t *testing.T) {
+	one := frames(sent{frameHeaders, flagEndHeaders, 1, "h"}, sent{frameHeaders, flagEndHeaders, 3, "h"}, sent{frameData, 0, 1, "abc"})
+	for in, last := range map[string]string{
+		"":  "\x00\x00\x00\x00",
+		one: "\x00\x00\x00\x03",
+		one + frames(sent{frameHeaders, flagEndHeaders, 0x7ffffffb, "h"}):                            "\x7f\xff\xff\xfb",
+		one + frames(sent{frameHeaders, flagEndHeaders, 1, "trailers"}):                              "\x00\x00\x00\x03",
+		one + frames(sent{frameHeaders, flagEndHeaders, 5, "h"})[:frameHeaderBytes-1]:                "\x00\x00\x00\x03",
+		one + frames(sent{frameHeaders, flagEndHeaders, 5, "h"})[:frameHeaderBytes]:                  "\x00\x00\x00\x03",
+		one + frames(sent{frameHeaders, 0, 5, "h"}):                                                  "\x00\x00\x00\x03",
+		one + frames(sent{frameHeaders, 0, 5, "h"}, sent{frameContinuation, 0, 5, "e"}):              "\x00\x00\x00\x03",
+		one + frames(sent{frameHeaders, 0, 5, "h"}, sent{frameContinuation, flagEndHeaders, 5, "e"}): "\x00\x00\x00\x05",
+	} {
+		h := http2Refuser{
+			r: bufio.NewReader(io.MultiReader(strings.NewReader(in), iotest.ErrReader(os.ErrDeadlineExceeded))), w: io.Discard,
+			refused: func() {},
+		}
+		require.ErrorIs(t, h.serve(), os.ErrDeadlineExceeded)
+		var w bytes.Buffer
+		h.w = &w
+		require.NoError(t, h.goAway())
+		require.Equal(t, []sent{{kind: frameGoAway, payload: last + "\x00\x00\x00\x00"}}, parseFrames(t, w.Bytes()))
+	}
 }
 
 type brokenPipe struct{}

@@ -22,8 +22,11 @@ import (
 )
 
 const (
-	// maxRefused is how many connections are served at a time. OpenTelemetry's SDKs have one for each signal and process.
+	// maxRefused is how many connections are served at a time, and how many may be leaving besides. OpenTelemetry's SDKs
+	// have one for each signal and process.
 	maxRefused = 16
+	// leaveTime is how long a client may take to close a connection that it is told to give up.
+	leaveTime = time.Second
 	// refuseTime bounds an HTTP/1 connection, which has one request, and the beginning of others.
 	refuseTime = 10 * time.Second
 	// acceptPause is how long nothing is accepted after that has failed: there are no file descriptors left.
@@ -49,7 +52,10 @@ type refuser struct {
 	ended     chan struct{}
 	listeners map[string]*socket.Listener
 	conns     map[*socket.Conn]struct{}
-	// idle are the connections of HTTP/2, of which each may be closed to make room; that of the latest request is last.
+	// leaving are connections that have made room, and are not among conns.
+	leaving   map[*socket.Conn]struct{}
+	leaveTime time.Duration
+	// idle are the connections of HTTP/2, of which each may have to make room; that of the latest request is last.
 	idle    []*socket.Conn
 	running sync.WaitGroup
 }
@@ -60,6 +66,8 @@ func newRefuser(say func(l level, message string, fields ...field)) *refuser {
 		ended:     make(chan struct{}),
 		listeners: map[string]*socket.Listener{},
 		conns:     map[*socket.Conn]struct{}{},
+		leaving:   map[*socket.Conn]struct{}{},
+		leaveTime: leaveTime,
 	}
 	r.changed = sync.NewCond(&r.mu)
 	return r
@@ -97,8 +105,10 @@ func (r *refuser) close() {
 	for _, l := range r.listeners {
 		l.Close()
 	}
-	for conn := range r.conns {
-		conn.Close()
+	for _, conns := range []map[*socket.Conn]struct{}{r.conns, r.leaving} {
+		for conn := range conns {
+			conn.Close()
+		}
 	}
 	r.changed.Broadcast()
 	r.mu.Unlock()
@@ -148,8 +158,8 @@ func (r *refuser) admit(conn *socket.Conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for !r.closed && len(r.conns) >= maxRefused {
-		if len(r.idle) > 0 {
-			r.drop(r.idle[0])
+		if len(r.idle) > 0 && len(r.leaving) < maxRefused {
+			r.dismiss()
 		} else {
 			r.changed.Wait()
 		}
@@ -166,18 +176,25 @@ func (r *refuser) admit(conn *socket.Conn) bool {
 	return true
 }
 
-// drop closes a connection. r.mu is held.
-func (r *refuser) drop(conn *socket.Conn) {
-	conn.Close()
+// dismiss takes the place of the connection that has been silent for longest. Whoever serves it ends it. r.mu is held.
+func (r *refuser) dismiss() {
+	conn := r.idle[0]
+	r.idle = r.idle[1:]
 	delete(r.conns, conn)
-	r.idle = slices.DeleteFunc(r.idle, func(c *socket.Conn) bool { return c == conn })
-	r.changed.Broadcast()
+	r.leaving[conn] = struct{}{}
+	now := time.Now()
+	_ = conn.SetWriteDeadline(now.Add(r.leaveTime))
+	_ = conn.SetReadDeadline(now)
 }
 
 func (r *refuser) remove(conn *socket.Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.drop(conn)
+	conn.Close()
+	delete(r.conns, conn)
+	delete(r.leaving, conn)
+	r.idle = slices.DeleteFunc(r.idle, func(c *socket.Conn) bool { return c == conn })
+	r.changed.Broadcast()
 }
 
 // rest notes that a connection has no request, and had one until now.
@@ -240,7 +257,19 @@ func (r *refuser) serveHTTP2(conn *socket.Conn, reader *bufio.Reader) {
 		r.count()
 		r.rest(conn)
 	}}
-	_ = server.serve()
+	if err := server.serve(); errors.Is(err, os.ErrDeadlineExceeded) {
+		r.leave(conn, &server)
+	}
+}
+
+// leave ends a connection that has been dismissed. Its client may have sent a request meanwhile. Closing a socket with
+// something in it resets the connection, and then the client might not read why: so it closes first.
+func (r *refuser) leave(conn *socket.Conn, server *http2Refuser) {
+	if server.goAway() == nil {
+		_ = conn.SetReadDeadline(time.Now().Add(r.leaveTime))
+		const everything = 1<<31 - 1 // package math would be linked for its name
+		_, _ = server.r.Discard(everything)
+	}
 }
 
 // httpRefusal is an answer in the encoding of the request. OTLP: the body of an error is a google.rpc.Status.

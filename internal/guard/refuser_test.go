@@ -7,6 +7,7 @@ package guard
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"maps"
@@ -43,8 +44,15 @@ type refusing struct {
 
 func newRefusing(t *testing.T) *refusing {
 	t.Helper()
+	return newRefusingFor(t, leaveTime)
+}
+
+// newRefusingFor gives clients another time to leave.
+func newRefusingFor(t *testing.T, leaveTime time.Duration) *refusing {
+	t.Helper()
 	r := &refusing{}
 	r.refuser = newRefuser(r.note)
+	r.leaveTime = leaveTime
 	t.Cleanup(r.close)
 	r.listen([]string{anyPort})
 	r.address = r.listeners[anyPort].Address()
@@ -61,6 +69,13 @@ func (r *refusing) heard() []string {
 	r.saidMu.Lock()
 	defer r.saidMu.Unlock()
 	return slices.Clone(r.said)
+}
+
+// left is how many connections have made room and are still there.
+func (r *refusing) left() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.leaving)
 }
 
 // served is how many connections there are.
@@ -183,9 +198,10 @@ func TestRefuserHTTP2(t *testing.T) {
 	}, patience, time.Millisecond)
 }
 
-func newGRPCClient(t *testing.T, address string) ptraceotlp.GRPCClient {
+func newGRPCClient(t *testing.T, address string, options ...grpc.DialOption) ptraceotlp.GRPCClient {
 	t.Helper()
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(address, options...)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	return ptraceotlp.NewGRPCClient(conn)
@@ -243,6 +259,131 @@ func TestRefuserMakesRoom(t *testing.T) {
 	resp := r.post(t, newHTTPClient(t), typeJSON, strings.NewReader("{}"), nil)
 	require.Equal(t, http.StatusNotFound, resp.StatusCode)
 	require.Equal(t, int64(4*maxRefused+1), r.requests.Load())
+}
+
+// inattentive is a client that notices what comes in only while it is not locked.
+type inattentive struct {
+	sync.RWMutex
+	sent chan []byte
+}
+
+// dial is for grpc.WithContextDialer.
+func (i *inattentive) dial(ctx context.Context, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	return &inattentiveConn{Conn: conn, client: i}, err
+}
+
+type inattentiveConn struct {
+	net.Conn
+	client *inattentive
+}
+
+func (c *inattentiveConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.client.RLock()
+	defer c.client.RUnlock()
+	return n, err
+}
+
+func (c *inattentiveConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.client.sent <- bytes.Clone(p)
+	return n, err
+}
+
+// A client may send a request before it knows that its connection had to make room. Nobody is to hear of that.
+func TestRefuserMakesRoomDuringARequest(t *testing.T) {
+	t.Parallel()
+	r := newRefusing(t)
+	client := &inattentive{sent: make(chan []byte, 1000)}
+	late := newGRPCClient(t, r.address, grpc.WithContextDialer(client.dial))
+	_, err := late.Export(t.Context(), traces(1))
+	requireRefused(t, err)
+
+	client.Lock()
+	for range maxRefused {
+		_, err := newGRPCClient(t, r.address).Export(t.Context(), traces(1))
+		requireRefused(t, err)
+	}
+	const size = 1000
+	result := make(chan error, 1)
+	go func() {
+		_, err := late.Export(t.Context(), traces(size))
+		result <- err
+	}()
+	for !bytes.Contains(<-client.sent, bytes.Repeat([]byte("x"), size)) {
+		require.Empty(t, result)
+	}
+	client.Unlock()
+	requireRefused(t, <-result)
+	require.Equal(t, int64(1+maxRefused+1), r.requests.Load(), "one answer for each")
+}
+
+// greet opens a connection of HTTP/2.
+func (r *refusing) greet(t *testing.T) net.Conn {
+	t.Helper()
+	conn := r.dial(t)
+	_, err := io.WriteString(conn, http2Preface)
+	require.NoError(t, err)
+	return conn
+}
+
+// requireServed waits until a connection that greet has opened is served.
+func requireServed(t *testing.T, conn net.Conn) {
+	t.Helper()
+	_, err := io.ReadFull(conn, make([]byte, frameHeaderBytes+len(openWindow)))
+	require.NoError(t, err)
+}
+
+// A client that goes on sending must not have the connection reset before it reads why.
+func TestRefuserWaitsForClientsToLeave(t *testing.T) {
+	t.Parallel()
+	r := newRefusingFor(t, patience)
+	var conns []net.Conn
+	for range 2 * maxRefused {
+		conn := r.greet(t)
+		requireServed(t, conn)
+		conns = append(conns, conn)
+	}
+	want := frames(sent{kind: frameGoAway, payload: strings.Repeat("\x00", 8)})
+	for n := range maxRefused {
+		got := make([]byte, len(want))
+		_, err := io.ReadFull(conns[n], got)
+		require.NoError(t, err)
+		require.Equal(t, want, string(got))
+		for range 10 {
+			_, err := io.WriteString(conns[n], frames(sent{frameHeaders, flagEndHeaders, 1, "h"}))
+			require.NoError(t, err, "not reset")
+		}
+	}
+
+	var more []net.Conn
+	for range maxRefused {
+		more = append(more, r.greet(t))
+	}
+	for n, conn := range more {
+		require.LessOrEqual(t, r.left(), maxRefused)
+		require.NoError(t, conns[n].Close())
+		requireServed(t, conn)
+		require.Zero(t, r.requests.Load(), "they were told to send it elsewhere")
+		require.LessOrEqual(t, r.served(), maxRefused)
+	}
+}
+
+func TestRefuserClosesWhatDoesNotLeave(t *testing.T) {
+	t.Parallel()
+	r := newRefusingFor(t, time.Millisecond)
+	var conns []net.Conn
+	for range 4 * maxRefused {
+		conn := r.greet(t)
+		requireServed(t, conn)
+		conns = append(conns, conn)
+	}
+	for _, conn := range conns[:3*maxRefused] {
+		_, err := io.ReadAll(conn)
+		require.NoError(t, err)
+	}
+	require.Equal(t, maxRefused, r.served())
 }
 
 // Connections over which nothing comes have a place until their time is over, or until somebody gives one up.
@@ -324,18 +465,15 @@ func TestRefuserWhereSomebodyListens(t *testing.T) {
 func TestRefuserCloses(t *testing.T) {
 	t.Parallel()
 	r := newRefusing(t)
-	silent, idle := r.dial(t), r.dial(t)
-	_, err := io.WriteString(idle, http2Preface)
-	require.NoError(t, err)
-	_, err = io.ReadFull(idle, make([]byte, frameHeaderBytes+len(openWindow)))
-	require.NoError(t, err)
+	silent, idle := r.dial(t), r.greet(t)
+	requireServed(t, idle)
 	require.Eventually(t, func() bool { return r.served() == 2 }, patience, time.Millisecond)
 	r.close()
 	for _, conn := range []net.Conn{silent, idle} {
 		_, err := conn.Read(make([]byte, 1))
 		require.ErrorIs(t, err, io.EOF)
 	}
-	_, err = (&net.Dialer{}).DialContext(t.Context(), "tcp", r.address)
+	_, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.address)
 	require.ErrorContains(t, err, "refused")
 	r.listen([]string{"127.0.0.1:0 again"})
 	require.Empty(t, r.heard(), "it is over")
