@@ -143,16 +143,14 @@ func TestRefuserHTTP1(t *testing.T) {
 		},
 		"text/plain; charset=utf-8": func(body string) string { return strings.TrimSuffix(body, "\n") },
 	} {
-		for name, body := range map[string]io.Reader{
-			"small": strings.NewReader("x"), "large": bytes.NewReader(make([]byte, large)),
-			"of unknown length": io.LimitReader(neverending{}, large), "none": http.NoBody,
+		for name, body := range map[string]func() io.Reader{
+			"small":             func() io.Reader { return strings.NewReader("x") },
+			"large":             func() io.Reader { return bytes.NewReader(make([]byte, large)) },
+			"of unknown length": func() io.Reader { return io.LimitReader(neverending{}, large) },
+			"none":              func() io.Reader { return http.NoBody },
 		} {
 			for _, header := range []http.Header{nil, {"Expect": {"100-continue"}}, {"Content-Encoding": {"gzip"}}} {
-				if seeker, ok := body.(io.Seeker); ok {
-					_, err := seeker.Seek(0, io.SeekStart)
-					require.NoError(t, err)
-				}
-				resp := r.post(t, client, contentType, body, header)
+				resp := r.post(t, client, contentType, body(), header)
 				requests++
 				require.Equal(t, http.StatusNotFound, resp.StatusCode, name)
 				require.Equal(t, contentType, resp.Header.Get("Content-Type"))
