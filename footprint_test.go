@@ -26,12 +26,20 @@ type program struct {
 	pkg    string
 	args   []string // of a run that ends by itself
 	limits limits
+	// first is a package that must be initialized before those whose paths begin with before.
+	first, before string
 }
 
 func programs() []program {
 	return []program{
-		{name: "collector", pkg: modulePath, args: []string{"--version"}, limits: collectorLimits},
-		{name: "guard", pkg: modulePath + "/cmd/guard", limits: guardLimits},
+		{
+			name: "collector", pkg: modulePath, args: []string{"--version"}, limits: collectorLimits,
+			first: modulePath + "/internal/startstack", before: "go.opentelemetry.io/collector/",
+		},
+		{
+			name: "guard", pkg: modulePath + "/cmd/guard", limits: guardLimits,
+			first: modulePath + "/internal/oneprocessor", before: "",
+		},
 	}
 }
 
@@ -69,18 +77,16 @@ type footprint struct {
 	graph     map[string][]string
 }
 
-// checkFirst holds that the stack grows before there is anything on it.
+// checkFirst holds that nothing comes before what is to come first.
 func (f footprint) checkFirst(t *testing.T, binary string) {
 	t.Helper()
-	if f.name != "collector" {
-		return
-	}
 	order := initOrder(t, binary, f.args)
-	grown := slices.Index(order, modulePath+"/internal/startstack")
-	compiled := slices.IndexFunc(order, func(pkg string) bool { return strings.HasPrefix(pkg, "go.opentelemetry.io/collector/") })
-	require.NotEqual(t, -1, grown)
-	require.NotEqual(t, -1, compiled)
-	require.Less(t, grown, compiled, "internal/startstack must not import anything")
+	order = slices.DeleteFunc(order, func(pkg string) bool { return pkg == "runtime" || strings.HasPrefix(pkg, "internal/") })
+	is := slices.Index(order, f.first)
+	other := slices.IndexFunc(order, func(pkg string) bool { return pkg != f.first && strings.HasPrefix(pkg, f.before) })
+	require.NotEqual(t, -1, is)
+	require.NotEqual(t, -1, other)
+	require.Less(t, is, other, "%s must not import anything but runtime; before it come %v", f.first, order[:is])
 }
 
 // golden is the path of one of the program's baselines.

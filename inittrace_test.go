@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"maps"
 	"os/exec"
 	"regexp"
@@ -49,7 +50,9 @@ func initOrder(t *testing.T, binary string, args []string) (order []string) {
 	cmd := exec.CommandContext(t.Context(), binary, args...)
 	cmd.Env = []string{"GODEBUG=inittrace=1"}
 	output, err := cmd.CombinedOutput()
-	require.NoErrorf(t, err, "%s", output)
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) { // the guard does not find a collector
+		require.NoErrorf(t, err, "%s", output)
+	}
 	for line := range bytes.Lines(output) {
 		if match := initLine.FindSubmatch(bytes.TrimSpace(line)); match != nil {
 			order = append(order, string(match[1]))

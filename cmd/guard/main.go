@@ -11,6 +11,9 @@ import (
 	"os"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/guard"
+	// The guard passes one thing on at a time. With more processors Go's runtime would wake up threads for it that find
+	// nothing to do.
+	_ "github.com/otelcol-lambda/otelcol-lambda/internal/oneprocessor"
 )
 
 // Where OpenTelemetry's SDKs send to unless they are told otherwise. Only of IPv4: the collector's default is no other, and

@@ -8,7 +8,6 @@ package guard
 import (
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -22,9 +21,6 @@ import (
 //
 // otlp are the addresses at which it refuses what the function sends when there will be no collector: see Settings.
 func Main(args, environ []string, otlp ...string) int {
-	// The guard passes one thing on at a time. With more processors Go's runtime would wake up threads for it that find
-	// nothing to do.
-	runtime.GOMAXPROCS(1)
 	executable, _ := os.Executable() // without it, the layer is taken to be where Lambda puts it
 	collector, fuller := programs(root(executable, exists), exists)
 
