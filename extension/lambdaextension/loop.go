@@ -6,7 +6,6 @@ package lambdaextension
 import (
 	"context"
 	"errors"
-	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -52,7 +51,7 @@ func (e *lambdaExtension) run(ctx context.Context) {
 	e.mu.Unlock()
 	// Nothing waits for the end of an invocation of a Managed Instance.
 	e.rootSpans.Store(e.managed == nil && e.awaitsRootSpan())
-	err = e.subscribe(ctx, os.Getenv(envRuntimeAPI), session)
+	err = e.subscribe(ctx, session)
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:

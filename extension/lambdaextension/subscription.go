@@ -107,7 +107,7 @@ func (s *subscription) deliver(ctx context.Context, events []telemetryapi.Event)
 }
 
 // subscribe opens the listener and makes the subscription. On error no events will come.
-func (e *lambdaExtension) subscribe(ctx context.Context, runtimeAPI string, session *extensionsapi.Session) error {
+func (e *lambdaExtension) subscribe(ctx context.Context, session *extensionsapi.Session) error {
 	streams, port := e.subscription.wants(e.logger)
 	if streams = e.needed(streams); len(streams) == 0 {
 		return nil
@@ -133,8 +133,8 @@ func (e *lambdaExtension) subscribe(ctx context.Context, runtimeAPI string, sess
 	listener.Serve()
 	ctx, cancel := context.WithTimeout(ctx, subscribeTimeout)
 	defer cancel()
-	client := telemetryapi.NewClient(runtimeAPI, session.Transport())
-	if err := client.Subscribe(ctx, session.ID(), telemetryapi.NewSubscription(listener.URI(), streams)); err != nil {
+	subscription := telemetryapi.NewSubscription(listener.URI(), streams)
+	if err := telemetryapi.Subscribe(ctx, session.Do, session.ID(), subscription); err != nil {
 		return errors.Join(err, listener.Shutdown(ctx))
 	}
 	e.subscription.mu.Lock()

@@ -4,17 +4,17 @@
 package extensionsapi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/guard/contract"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/http1"
 )
 
 const (
@@ -24,10 +24,8 @@ const (
 	headerIdentifier    = "Lambda-Extension-Identifier"
 	headerAcceptFeature = "Lambda-Extension-Accept-Feature"
 	headerErrorType     = "Lambda-Extension-Function-Error-Type"
-
-	// maxBody bounds what is read of an answer. Events are a few hundred bytes; the trace header is the only part a
-	// caller can make longer.
-	maxBody = 1 << 20
+	headerContentType   = "Content-Type"
+	typeJSON            = "application/json"
 )
 
 // Error is a refusal by the Extensions API.
@@ -46,20 +44,14 @@ func (e *Error) Error() string {
 
 // Client reaches the Extensions API before registration.
 type Client struct {
-	base string
-	http *http.Client
+	address string
+	// idle is the connection while no call uses it, nil before the first one.
+	idle atomic.Pointer[connection]
 }
 
-// NewClient returns a client of the API at runtimeAPI, the host:port in AWS_LAMBDA_RUNTIME_API.
-func NewClient(runtimeAPI string) *Client {
-	return &Client{
-		base: "http://" + runtimeAPI + basePath,
-		// The address need not be loopback, so the standard transport could send these calls through a proxy that the
-		// customer set for the function. There is no timeout either: the process may be frozen for hours inside Next,
-		// and every other call is bounded by its context.
-		http: &http.Client{Transport: &http.Transport{Proxy: nil, MaxIdleConnsPerHost: 2}},
-	}
-}
+// NewClient returns a client of the API at runtimeAPI, the host:port in AWS_LAMBDA_RUNTIME_API. There is no timeout: the
+// process may be frozen for hours inside Next, and every other call is bounded by its context.
+func NewClient(runtimeAPI string) *Client { return &Client{address: runtimeAPI} }
 
 // Register announces the extension, which opens the way to everything else. The name must be the base name of the
 // executable in /opt/extensions: Lambda takes any other for an internal extension and lets Init run into its time
@@ -71,20 +63,33 @@ func (c *Client) Register(ctx context.Context, name string, events []EventType) 
 	if err != nil {
 		return nil, fmt.Errorf("encode registration: %w", err)
 	}
-	header, answer, err := c.do(ctx, http.MethodPost, "/register", body, map[string]string{
-		headerName:          name,
-		headerAcceptFeature: "accountId",
+	resp, err := c.call(ctx, &http1.Request{
+		Method: http.MethodPost,
+		Target: basePath + "/register",
+		Header: http1.Header{
+			{Name: headerName, Value: name},
+			{Name: headerAcceptFeature, Value: "accountId"},
+			{Name: headerContentType, Value: typeJSON},
+		},
+		Body: body,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("register extension %q: %w", name, err)
 	}
-	id := header.Get(headerIdentifier)
+	id := resp.Header.Get(headerIdentifier)
 	if id == "" {
 		return nil, fmt.Errorf("register extension %q: the answer has no %s header", name, headerIdentifier)
 	}
-	s := &Session{client: c, id: id}
+	s := &Session{client: c, id: id, ask: http1.Request{
+		Method: http.MethodGet,
+		Target: basePath + "/event/next",
+		Header: http1.Header{{Name: headerIdentifier, Value: id}},
+		// To ask for the same event twice is to get it once.
+		Replayable: true,
+	}}
+	s.life, s.end = context.WithCancel(context.Background())
 	// The registration only informs. An answer that does not parse must not cost the session.
-	_ = json.Unmarshal(answer, &s.registration)
+	_ = json.Unmarshal(resp.Body, &s.registration)
 	return s, nil
 }
 
@@ -116,37 +121,18 @@ func (p *Pending) Session(ctx context.Context) (*Session, error) {
 	}
 }
 
-func (c *Client) do(
-	ctx context.Context, method, path string, body []byte, header map[string]string,
-) (http.Header, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
-	if err != nil {
-		return nil, nil, err
+// call is do with an *Error for an answer that is a refusal.
+func (c *Client) call(ctx context.Context, req *http1.Request) (*http1.Response, error) {
+	resp, err := c.do(ctx, req)
+	if err != nil || resp.Status < http.StatusMultipleChoices {
+		return resp, err
 	}
-	for k, v := range header {
-		req.Header.Set(k, v)
+	e := &Error{}
+	if json.Unmarshal(resp.Body, e) != nil || e.Message == "" {
+		e.Message = string(resp.Body[:min(len(resp.Body), 200)])
 	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	if err != nil {
-		return nil, nil, err
-	}
-	if resp.StatusCode >= http.StatusMultipleChoices {
-		e := &Error{}
-		if json.Unmarshal(answer, e) != nil || e.Message == "" {
-			e.Message = string(answer[:min(len(answer), 200)])
-		}
-		e.Status = resp.StatusCode
-		return nil, nil, e
-	}
-	return resp.Header, answer, nil
+	e.Status = resp.Status
+	return nil, e
 }
 
 // Session is a registered extension.
@@ -154,6 +140,10 @@ type Session struct {
 	client       *Client
 	id           string
 	registration Registration
+	ask          http1.Request // for the next event
+
+	life context.Context // until Close, of requests that outlive the call that made them
+	end  context.CancelFunc
 
 	mu      sync.Mutex
 	pending *poll
@@ -162,9 +152,8 @@ type Session struct {
 
 // poll is one request to /event/next. It outlives the call to Next that made it.
 type poll struct {
-	cancel context.CancelFunc
 	done   chan struct{}
-	event  Event
+	answer *http1.Response
 	err    error
 }
 
@@ -173,8 +162,11 @@ var errSessionClosed = errors.New("the session is closed")
 // ID identifies the extension to Lambda's other APIs.
 func (s *Session) ID() string { return s.id }
 
-// Transport has the connection to Lambda, for other APIs at the same address. While Next is pending it opens another one.
-func (s *Session) Transport() http.RoundTripper { return s.client.http.Transport }
+// Do sends a request to another API at the same address, over the same connection unless Next is pending on it, and
+// returns the answer, whatever its status. Only ctx bounds it.
+func (s *Session) Do(ctx context.Context, req *http1.Request) (*http1.Response, error) {
+	return s.client.do(ctx, req)
+}
 
 // Registration is what Lambda answered to Register.
 func (s *Session) Registration() Registration { return s.registration }
@@ -191,7 +183,7 @@ func (s *Session) Next(ctx context.Context) (Event, error) {
 	if err := ctx.Err(); err != nil {
 		return Event{}, err
 	}
-	p, err := s.poll() //nolint:contextcheck // the request outlives ctx
+	p, err := s.poll()
 	if err != nil {
 		return Event{}, err
 	}
@@ -201,11 +193,19 @@ func (s *Session) Next(ctx context.Context) (Event, error) {
 		return Event{}, ctx.Err()
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.pending == p {
 		s.pending = nil
 	}
-	return p.event, p.err
+	s.mu.Unlock()
+	if p.err != nil {
+		return Event{}, fmt.Errorf("ask for the next event: %w", p.err)
+	}
+	e, err := decodeEvent(p.answer.Body)
+	if err != nil {
+		return Event{}, fmt.Errorf("decode event: %w", err)
+	}
+	e.Guard = contract.ParseCounters(p.answer.Header.Get(contract.HeaderCounters))
+	return e, nil
 }
 
 const (
@@ -246,29 +246,15 @@ func (s *Session) poll() (*poll, error) {
 		return nil, errSessionClosed
 	}
 	if s.pending == nil {
-		ctx, cancel := context.WithCancel(context.Background())
-		p := &poll{cancel: cancel, done: make(chan struct{})}
+		p := &poll{done: make(chan struct{})}
 		s.pending = p
+		// Each has a new goroutine. Its stack would grow once more if it decoded the answer, too.
 		go func() {
-			defer cancel()
 			defer close(p.done)
-			p.event, p.err = s.next(ctx)
+			p.answer, p.err = s.client.call(s.life, &s.ask)
 		}()
 	}
 	return s.pending, nil
-}
-
-func (s *Session) next(ctx context.Context) (Event, error) {
-	header, answer, err := s.client.do(ctx, http.MethodGet, "/event/next", nil, map[string]string{headerIdentifier: s.id})
-	if err != nil {
-		return Event{}, fmt.Errorf("ask for the next event: %w", err)
-	}
-	e, err := decodeEvent(answer)
-	if err != nil {
-		return Event{}, fmt.Errorf("decode event: %w", err)
-	}
-	e.Guard = contract.ParseCounters(header.Get(contract.HeaderCounters))
-	return e, nil
 }
 
 // InitError tells Lambda that the extension cannot start, ExitError that it cannot go on. Both fail the function's
@@ -288,21 +274,27 @@ func (s *Session) fail(ctx context.Context, path, errorType, message string) err
 	if err != nil {
 		return fmt.Errorf("encode error: %w", err)
 	}
-	_, _, err = s.client.do(ctx, http.MethodPost, path, body, map[string]string{
-		headerIdentifier: s.id,
-		headerErrorType:  errorType,
+	_, err = s.client.call(ctx, &http1.Request{
+		Method: http.MethodPost,
+		Target: basePath + path,
+		Header: http1.Header{
+			{Name: headerIdentifier, Value: s.id},
+			{Name: headerErrorType, Value: errorType},
+			{Name: headerContentType, Value: typeJSON},
+		},
+		Body: body,
 	})
 	return err
 }
 
-// Close gives up a pending Next and the connections. It is for the end of the process and for tests.
+// Close gives up a pending Next and the connection. It is for the end of the process and for tests.
 func (s *Session) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	s.end()
 	if s.pending != nil {
-		s.pending.cancel()
 		<-s.pending.done
 	}
-	s.client.http.CloseIdleConnections()
+	s.client.close()
 }

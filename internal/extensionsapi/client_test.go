@@ -4,7 +4,6 @@
 package extensionsapi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,7 +28,7 @@ func serve(t *testing.T, handler http.HandlerFunc) *Client {
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	c := NewClient(server.Listener.Addr().String())
-	t.Cleanup(c.http.CloseIdleConnections)
+	t.Cleanup(c.close)
 	return c
 }
 
@@ -111,10 +110,12 @@ func TestRegisterRefused(t *testing.T) {
 		"other json": {400, `["no"]`, Error{400, "", `["no"]`}},
 		"long":       {502, strings.Repeat("x", 5000), Error{502, "", strings.Repeat("x", 200)}},
 		"empty":      {404, "", Error{404, "", ""}},
+		"redirected": {302, "", Error{302, "", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Lambda-Extension-Identifier", testID)
+				w.Header().Set("Location", "/elsewhere")
 				w.WriteHeader(test.status)
 				_, _ = io.WriteString(w, test.body)
 			})
@@ -470,10 +471,6 @@ func callThroughProxy(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 }
 
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 func FuzzAnswers(f *testing.F) {
 	f.Add(200, []byte(`{"eventType":"INVOKE","deadlineMs":1775516174092,"requestId":"1","tracing":null}`))
 	f.Add(200, []byte(`{"eventType":"SHUTDOWN","deadlineMs":9223372036854775807}`))
@@ -484,22 +481,20 @@ func FuzzAnswers(f *testing.F) {
 		if status < http.StatusOK || status > 599 {
 			t.Skip("not a final status of HTTP")
 		}
-		c := NewClient("runtime:9001")
-		c.http.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
-			return &http.Response{
-				StatusCode: status, Header: http.Header{headerIdentifier: {testID}}, Request: r,
-				Body: io.NopCloser(bytes.NewReader(body)),
-			}, nil
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set(headerIdentifier, testID)
+			w.WriteHeader(status)
+			_, _ = w.Write(body)
 		})
 		s, err := c.Register(t.Context(), "otelcol-lambda", Events(""))
-		if apiErr, ok := errors.AsType[*Error](err); ok {
+		if err != nil {
+			apiErr, ok := errors.AsType[*Error](err)
+			require.True(t, ok, "%v", err)
 			require.Equal(t, status, apiErr.Status)
 			require.GreaterOrEqual(t, status, 300)
 			return
 		}
-		if err != nil {
-			return // a redirection without a place
-		}
+		t.Cleanup(s.Close)
 		require.Less(t, status, 300)
 		event, err := s.Next(t.Context())
 		if err != nil {

@@ -1,0 +1,64 @@
+// Copyright The otelcol-lambda Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package extensionsapi
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/http1"
+)
+
+// connection is one to Lambda, opened when it is first used and again when it is lost.
+type connection struct {
+	http1.Client
+	giveUp context.CancelFunc // opening it
+}
+
+// newConnection dials as package net does, because without a guard the address may be a name that only DNS knows. No
+// proxy comes in between: those that the customer sets are for the function.
+func newConnection(address string) *connection {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &connection{
+		Client: http1.Client{
+			Host: address,
+			Dial: func() (http1.Conn, error) { return (&net.Dialer{}).DialContext(ctx, "tcp", address) },
+		},
+		giveUp: cancel,
+	}
+}
+
+func (c *connection) close() {
+	c.giveUp()
+	_ = c.Close()
+}
+
+// do sends a request and returns the answer, whatever its status. Only ctx bounds it.
+func (c *Client) do(ctx context.Context, req *http1.Request) (*http1.Response, error) {
+	conn := c.idle.Swap(nil)
+	if conn == nil {
+		conn = newConnection(c.address) //nolint:contextcheck // the connection outlives ctx
+	}
+	stop := context.AfterFunc(ctx, conn.close)
+	resp, err := conn.Do(time.Time{}, req)
+	if !stop() || !c.idle.CompareAndSwap(nil, conn) {
+		conn.close()
+	}
+	if err == nil {
+		return resp, nil
+	}
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return nil, fmt.Errorf("%s %s: %w", req.Method, req.Target, err)
+}
+
+// close closes the connection, for which no call may be pending.
+func (c *Client) close() {
+	if conn := c.idle.Swap(nil); conn != nil {
+		conn.close()
+	}
+}
