@@ -6,6 +6,7 @@ package http1
 import (
 	"bufio"
 	"io"
+	"slices"
 )
 
 // bodyStep is how much memory a body gets ahead of its bytes, so that a length that was only announced costs little.
@@ -75,21 +76,22 @@ func parseLength(s string) (int, bool) {
 	return length, s != ""
 }
 
-// readBody reads a body that has a length or is chunked.
-func readBody(r *bufio.Reader, f framing, limits Limits) ([]byte, error) {
-	if f.chunked {
+// readBody reads a body that has a length or is chunked, and says whether it is in excess of BodyBytes.
+func readBody(r *bufio.Reader, f framing, limits Limits) (body []byte, excess bool, err error) {
+	switch {
+	case f.chunked:
 		return readChunked(r, limits)
+	case f.length > limits.BodyBytes+limits.ExcessBytes:
+		return nil, false, ErrBodyTooLarge
+	case f.length > limits.BodyBytes:
+		return nil, true, discardBytes(r, f.length)
+	case f.length == 0:
+		return nil, false, nil
+	case limits.discard:
+		return nil, false, discardBytes(r, f.length)
 	}
-	if f.length > limits.BodyBytes {
-		return nil, ErrBodyTooLarge
-	}
-	if f.length == 0 {
-		return nil, nil
-	}
-	if limits.discard {
-		return nil, discardBytes(r, f.length)
-	}
-	return appendBytes(make([]byte, 0, min(f.length, bodyStep)), r, f.length)
+	body, err = appendBytes(nil, r, f.length)
+	return body, false, err
 }
 
 func discardBytes(r *bufio.Reader, n int) error {
@@ -109,12 +111,14 @@ func readToEnd(r *bufio.Reader, limit int) ([]byte, error) {
 	return body, nil
 }
 
-// appendBytes appends the next n bytes of r.
+// appendBytes appends the next n bytes of r. There is memory for as many as have come already, or for bodyStep, before
+// they are there.
 func appendBytes(dst []byte, r io.Reader, n int) ([]byte, error) {
 	for n > 0 {
-		step := min(n, bodyStep)
-		dst = append(dst, make([]byte, step)...)
-		if _, err := io.ReadFull(r, dst[len(dst)-step:]); err != nil {
+		step := min(n, max(len(dst), bodyStep))
+		start := len(dst)
+		dst = slices.Grow(dst, step)[:start+step]
+		if _, err := io.ReadFull(r, dst[start:]); err != nil {
 			return nil, unexpected(err)
 		}
 		n -= step
@@ -122,52 +126,60 @@ func appendBytes(dst []byte, r io.Reader, n int) ([]byte, error) {
 	return dst, nil
 }
 
-// readChunked reads chunks, their extensions and the trailers, and keeps what is in the chunks unless that is unwanted.
-func readChunked(r *bufio.Reader, limits Limits) ([]byte, error) {
-	var body []byte
-	room, left := limits.BodyBytes, limits.HeaderBytes
+// readChunked reads chunks, their extensions and the trailers, and keeps what is in the chunks unless that is unwanted or
+// in excess of BodyBytes.
+func readChunked(r *bufio.Reader, limits Limits) (body []byte, excess bool, err error) {
+	room, left := limits.BodyBytes+limits.ExcessBytes, limits.HeaderBytes
 	for {
 		size, err := readChunkSize(r, &left)
 		if err != nil {
-			return nil, unexpected(err)
+			return nil, false, unexpected(err)
 		}
 		if size == 0 {
 			break
 		}
 		if size > room {
-			return nil, ErrBodyTooLarge
+			return nil, false, ErrBodyTooLarge
 		}
 		room -= size
-		if limits.discard {
+		if room < limits.ExcessBytes {
+			body, excess = nil, true
+		}
+		if limits.discard || excess {
 			err = discardBytes(r, size)
 		} else {
 			body, err = appendBytes(body, r, size)
 		}
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		var end [2]byte
 		if _, err := io.ReadFull(r, end[:]); err != nil {
-			return nil, unexpected(err)
+			return nil, false, unexpected(err)
 		}
 		if end != [2]byte{'\r', '\n'} {
-			return nil, malformed("chunk longer than its size")
+			return nil, false, malformed("chunk longer than its size")
 		}
 	}
+	return body, excess, readTrailers(r, limits, left)
+}
+
+// readTrailers reads what comes after the last chunk, which nobody here wants.
+func readTrailers(r *bufio.Reader, limits Limits, left int) error {
 	for fields := 0; ; fields++ {
 		line, err := readChunkLine(r, left)
 		if err != nil {
-			return nil, unexpected(err)
+			return unexpected(err)
 		}
 		if len(line) == 0 {
-			return body, nil
+			return nil
 		}
 		if fields == limits.HeaderFields {
-			return nil, ErrHeaderTooLarge
+			return ErrHeaderTooLarge
 		}
 		left -= len(line) + 2
 		if _, err := parseField(string(line)); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }

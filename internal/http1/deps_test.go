@@ -28,7 +28,7 @@ func list(t *testing.T, args ...string) []string {
 // Package net alone would exceed the former.
 func TestDependencies(t *testing.T) {
 	direct := list(t, "-f", `{{join .Imports "\n"}}`, ".")
-	require.Subset(t, []string{"bufio", "bytes", "errors", "io", "strconv", "strings", "sync", "time"}, direct)
+	require.Subset(t, []string{"bufio", "bytes", "errors", "io", "slices", "strconv", "strings", "sync", "time"}, direct)
 
 	all := list(t, "-deps", ".")
 	require.Contains(t, all, "bufio")

@@ -17,12 +17,14 @@ type Request struct {
 	Header Header
 	// Body is decoded if it came in chunks.
 	Body []byte
+	// TooLarge says that the body was larger than Limits.BodyBytes, and was thrown away.
+	TooLarge bool
 
 	// Replayable says that the server may see the request twice. See Client.Do.
 	Replayable bool
 	// Done is closed while Server's handler runs if the peer has closed its side of the connection or sent something
-	// that is not a request, or if the Server is closed; and in any case after the handler has returned. It is nil in
-	// requests that do not come from Server.
+	// that is not a request, which a Server with Brief does not look at, or if the Server is closed; and in any case
+	// after the handler has returned. It is nil in requests that do not come from Server.
 	Done <-chan struct{}
 }
 
@@ -54,6 +56,9 @@ type Limits struct {
 	// BodyBytes is the size of the decoded body: 1 MiB by default, to which Lambda's own API limits
 	// bodies, and never more than 1 GiB.
 	BodyBytes int
+	// ExcessBytes is how much larger than BodyBytes the body of a request may be to be read all the same, and thrown away.
+	// The request says so in TooLarge. Beyond it the body is left unread, and the error is ErrBodyTooLarge. 0 by default.
+	ExcessBytes int
 
 	// discard says that bodies are read and not kept.
 	discard bool
@@ -70,5 +75,6 @@ func (l Limits) withDefaults() Limits {
 		l.BodyBytes = 1 << 20
 	}
 	l.BodyBytes = min(l.BodyBytes, maxLength-1)
+	l.ExcessBytes = min(l.ExcessBytes, maxLength-1-l.BodyBytes)
 	return l
 }

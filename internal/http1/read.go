@@ -73,9 +73,9 @@ func readRequest(r *bufio.Reader, limits Limits, expecter io.Writer) (*Request, 
 	if host != "" {
 		header.Set("Host", host)
 	}
-	var body []byte
+	req := &Request{Method: method, Target: target, Header: header}
 	if f.chunked || f.length > 0 {
-		if f.length > limits.BodyBytes {
+		if f.length > limits.BodyBytes+limits.ExcessBytes {
 			return nil, false, ErrBodyTooLarge
 		}
 		if expecter != nil && !http10 && header.hasToken("Expect", "100-continue") {
@@ -83,11 +83,11 @@ func readRequest(r *bufio.Reader, limits Limits, expecter io.Writer) (*Request, 
 				return nil, false, err
 			}
 		}
-		if body, err = readBody(r, f, limits); err != nil {
+		if req.Body, req.TooLarge, err = readBody(r, f, limits); err != nil {
 			return nil, false, err
 		}
 	}
-	return &Request{Method: method, Target: target, Header: header, Body: body}, f.keepAlive, nil
+	return req, f.keepAlive, nil
 }
 
 // ReadResponse reads the response to a request with the method. Responses of status 1xx before it are passed over.
@@ -96,6 +96,7 @@ func readRequest(r *bufio.Reader, limits Limits, expecter io.Writer) (*Request, 
 // Errors are as of ReadRequest.
 func ReadResponse(r *bufio.Reader, method string, limits Limits) (resp *Response, keepAlive bool, err error) {
 	limits = limits.withDefaults()
+	limits.ExcessBytes = 0
 	if method == methodConnect {
 		return nil, false, unsupported("method CONNECT")
 	}
@@ -122,7 +123,7 @@ func ReadResponse(r *bufio.Reader, method string, limits Limits) (resp *Response
 			resp.Body, err = readToEnd(r, limits.BodyBytes)
 			f.keepAlive = false
 		} else {
-			resp.Body, err = readBody(r, f, limits)
+			resp.Body, _, err = readBody(r, f, limits)
 		}
 		if err != nil {
 			return nil, false, err

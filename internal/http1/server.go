@@ -19,6 +19,15 @@ type Server struct {
 	// that has been idle for longest is closed, or else the next whose response has been written. Until then the new one
 	// waits, and further ones wait in the listener's queue.
 	MaxConns int
+	// MaxRequests is the number of requests that are read and handled at a time, which bounds the bodies in memory. Others
+	// wait with their first byte read. 0 is no bound but that of MaxConns.
+	MaxRequests int
+	// ReadTimeout bounds the time from a request's first byte to its last; 0 is no bound. The connection is closed then. A
+	// freeze of the environment in between runs it out, so it is for peers that send again.
+	ReadTimeout time.Duration
+	// Brief says that handlers return soon. Then it does not take a goroutine for each request to notice that the peer
+	// goes away meanwhile.
+	Brief bool
 	// Report, if set, is told of handlers that panicked, responses that could not be written as they were, requests that
 	// were refused, and of the first of consecutive failures to accept. It may be called by several goroutines at a
 	// time.
@@ -27,6 +36,8 @@ type Server struct {
 	mu        sync.Mutex
 	changed   *sync.Cond // of what admit waits for
 	closed    *signal
+	stopping  bool          // Shutdown was called
+	requests  chan struct{} // as many as there are, if MaxRequests bounds them
 	listeners map[Listener]struct{}
 	conns     map[*serverConn]struct{}
 	waiting   int    // connections in admit
@@ -42,6 +53,8 @@ type serverConn struct {
 
 	// idleSince is the turn at which the connection became idle.
 	idleSince uint64
+	// used says that a request has begun to come in.
+	used bool
 	// done is of the request being handled, nil while the connection is idle.
 	done *signal
 	// evicted says that the connection has been closed to make room.
@@ -83,7 +96,7 @@ func (s *Server) Serve(l Listener, handle func(*Request) *Response) error {
 			if !s.admit(conn, handle) {
 				return ErrClosed
 			}
-		case s.isClosed():
+		case s.stops():
 			return ErrClosed
 		default:
 			if pause == 0 {
@@ -118,11 +131,45 @@ func (s *Server) Close() error {
 	return nil
 }
 
+// Shutdown closes all listeners, and connections as soon as they are idle: at once, or when the request is answered that is
+// under way or, on a connection that has not been used yet, may be. Those that are still there after the time are closed
+// by Close, which is called in any case.
+func (s *Server) Shutdown(limit time.Duration) error {
+	s.mu.Lock()
+	s.init()
+	s.stopping = true
+	for l := range s.listeners {
+		l.Close()
+	}
+	for c := range s.conns {
+		if c.used && c.done == nil {
+			c.conn.Close()
+		}
+	}
+	s.changed.Broadcast()
+	late := false
+	timer := time.AfterFunc(limit, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		late = true
+		s.changed.Broadcast()
+	})
+	for len(s.conns) > 0 && !late {
+		s.changed.Wait()
+	}
+	s.mu.Unlock()
+	timer.Stop()
+	return s.Close()
+}
+
 // init makes the zero Server usable. s.mu is held.
 func (s *Server) init() {
 	if s.closed == nil {
 		s.closed = newSignal()
 		s.changed = sync.NewCond(&s.mu)
+		if s.MaxRequests > 0 {
+			s.requests = make(chan struct{}, s.MaxRequests)
+		}
 		s.listeners = map[Listener]struct{}{}
 		s.conns = map[*serverConn]struct{}{}
 	}
@@ -138,17 +185,18 @@ func (s *Server) ended() bool {
 	}
 }
 
-func (s *Server) isClosed() bool {
+// stops says whether Close or Shutdown was called.
+func (s *Server) stops() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ended()
+	return s.stopping || s.ended()
 }
 
 func (s *Server) start(l Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.init()
-	if s.ended() {
+	if s.stopping || s.ended() {
 		return false
 	}
 	s.listeners[l] = struct{}{}
@@ -183,12 +231,12 @@ func (s *Server) admit(conn Conn, handle func(*Request) *Response) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting++
-	for !s.ended() && len(s.conns) >= limit {
+	for !s.stopping && !s.ended() && len(s.conns) >= limit {
 		s.evict()
 		s.changed.Wait()
 	}
 	s.waiting--
-	if s.ended() {
+	if s.ended() || s.stopping && len(s.conns) >= limit {
 		conn.Close()
 		return false
 	}
@@ -232,9 +280,10 @@ func (s *Server) remove(c *serverConn) {
 func (s *Server) setBusy(c *serverConn) *signal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.evicted || s.ended() {
+	if c.evicted || s.ended() || s.stopping && c.used {
 		return nil
 	}
+	c.used = true
 	c.done = newSignal()
 	return c.done
 }
@@ -250,11 +299,11 @@ func (s *Server) setIdle(c *serverConn) {
 	}
 }
 
-// crowded says whether a connection waits for another one to end.
-func (s *Server) crowded() bool {
+// wanted says whether a connection may stay open: none waits for it to end.
+func (s *Server) wanted() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.waiting > 0
+	return s.waiting == 0 && !s.stopping
 }
 
 func (s *Server) report(what string, err error) {
@@ -273,24 +322,48 @@ func (s *Server) serveNext(c *serverConn) bool {
 		return false
 	}
 	defer done.fire()
-	req, keepAlive, err := readRequest(c.r, s.Limits, c.conn)
+	if s.requests != nil {
+		select {
+		case s.requests <- struct{}{}:
+			defer func() { <-s.requests }()
+		case <-done.ch:
+			return false
+		}
+	}
+	req, keepAlive, err := s.read(c)
 	if err != nil {
 		s.refuse(c, err)
 		return false
 	}
 	req.Done = done.ch
-	watching := c.watch(beginsRequest, done.fire)
+	there := func() bool { return true }
+	if !s.Brief {
+		there = c.watch(beginsRequest, done.fire).stop
+	}
 	resp, panicked := s.call(c.handle, req)
-	there := watching.stop()
+	keepAlive = there() && keepAlive && !panicked && s.wanted()
 	if resp == nil {
 		return false
 	}
-	keepAlive = keepAlive && there && !panicked && !s.crowded()
 	if !s.write(c, req.Method, resp, keepAlive) || !keepAlive {
 		return false
 	}
 	s.setIdle(c)
 	return true
+}
+
+// read reads a request of which the first byte is there.
+func (s *Server) read(c *serverConn) (req *Request, keepAlive bool, err error) {
+	if s.ReadTimeout > 0 {
+		if err := c.conn.SetReadDeadline(time.Now().Add(s.ReadTimeout)); err != nil {
+			return nil, false, err
+		}
+	}
+	req, keepAlive, err = readRequest(c.r, s.Limits, c.conn)
+	if s.ReadTimeout > 0 && err == nil {
+		err = c.conn.SetReadDeadline(time.Time{})
+	}
+	return req, keepAlive, err
 }
 
 // call returns the handler's response, or that to its panic. What a panic leaves behind is the handler's affair.

@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -627,7 +628,7 @@ func TestServerMakesRoom(t *testing.T) {
 	// Now none is idle, and the fifth waits for the first to end.
 	fifth, fifthReader := ts.dial(t)
 	send(t, fifth, get)
-	require.Eventually(t, ts.crowded, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return !ts.wanted() }, 10*time.Second, time.Millisecond)
 	p.proceed <- struct{}{}
 	resp, _ := receive(t, fifthReader)
 	require.Equal(t, 202, resp.Status)
@@ -699,7 +700,7 @@ func TestServerCloseWhileAccepting(t *testing.T) {
 		send(t, conn, pollRequest)
 		<-p.begun
 		_, waiting := ts.dial(t)
-		require.Eventually(t, ts.crowded, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return !ts.wanted() }, 10*time.Second, time.Millisecond)
 		require.NoError(t, ts.Close())
 		_, err := waiting.ReadByte()
 		require.Error(t, err)
@@ -744,6 +745,185 @@ func (l *pipeListener) dial() (Conn, error) {
 	here, there := net.Pipe()
 	l.conns <- there
 	return here, nil
+}
+
+func TestServerReadTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipeListener()
+		s := &Server{ReadTimeout: 10 * time.Second}
+		served := make(chan error)
+		go func() { served <- s.Serve(l, echo) }()
+		conn, err := l.dial()
+		require.NoError(t, err)
+		r := bufio.NewReader(conn)
+
+		// Neither the time between requests nor that of a request which comes in pieces, soon enough, ends it.
+		for range 3 {
+			time.Sleep(24 * time.Hour)
+			for _, piece := range []string{"POST / HTTP/1.1\r\nHost: h\r\nContent-", "Length: 2\r\n\r\na", "b"} {
+				time.Sleep(3 * time.Second)
+				_, err = io.WriteString(conn, piece)
+				require.NoError(t, err)
+			}
+			resp, keepAlive, err := ReadResponse(r, "POST", Limits{})
+			require.NoError(t, err)
+			require.True(t, keepAlive)
+			require.Equal(t, 202, resp.Status)
+		}
+
+		start := time.Now()
+		_, err = io.WriteString(conn, "P")
+		require.NoError(t, err)
+		requireEnd(t, r)
+		require.Equal(t, 10*time.Second, time.Since(start))
+		require.NoError(t, s.Close())
+		require.ErrorIs(t, <-served, ErrClosed)
+	})
+}
+
+func TestServerBoundsRequests(t *testing.T) {
+	p := newPoll()
+	ts := newTestServer(t, &Server{MaxRequests: 1}, p.handle)
+	first, firstReader := ts.dial(t)
+	send(t, first, pollRequest)
+	<-p.begun
+	second, secondReader := ts.dial(t)
+	send(t, second, pollRequest)
+	ts.waitIdle(t, 0)
+	p.proceed <- struct{}{}
+	receive(t, firstReader)
+	<-p.begun
+	require.Empty(t, p.begun)
+
+	// Closing ends those that wait, too.
+	send(t, first, pollRequest)
+	ts.waitIdle(t, 0)
+	require.NoError(t, ts.Close())
+	require.Empty(t, p.begun)
+	for _, r := range []*bufio.Reader{firstReader, secondReader} {
+		_, err := r.ReadByte()
+		require.Error(t, err)
+	}
+}
+
+// What a Server does not look at while handlers run, it sees after them.
+func TestServerBrief(t *testing.T) {
+	p := newPoll()
+	ts := newTestServer(t, &Server{Brief: true}, p.handle)
+	conn, r := ts.dial(t)
+	send(t, conn, pollRequest+"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+	<-p.begun
+	p.proceed <- struct{}{}
+	for _, status := range []int{200, 202} {
+		resp, _ := receive(t, r)
+		require.Equal(t, status, resp.Status)
+	}
+	requireEnd(t, r)
+	require.Empty(t, p.gone)
+
+	other, otherReader := ts.dial(t)
+	send(t, other, pollRequest)
+	<-p.begun
+	require.NoError(t, ts.Close())
+	require.Len(t, p.gone, 1, "Close ends handlers all the same")
+	_, err := otherReader.ReadByte()
+	require.Error(t, err)
+}
+
+func TestServerPassesOverExcess(t *testing.T) {
+	handle := func(req *Request) *Response {
+		return &Response{Status: 200, Body: fmt.Appendf(nil, "%d %v", len(req.Body), req.TooLarge)}
+	}
+	ts := newTestServer(t, &Server{Limits: Limits{BodyBytes: 10, ExcessBytes: 1 << 20}}, handle)
+	client := newNetHTTPClient(t)
+	for _, tt := range []struct {
+		size   int
+		answer string
+		status int
+	}{
+		{size: 10, status: 200, answer: "10 false"},
+		{size: 11, status: 200, answer: "0 true"},
+		{size: 1<<20 + 10, status: 200, answer: "0 true"},
+		{size: 1<<20 + 11, status: 413, answer: ErrBodyTooLarge.Error() + "\n"},
+	} {
+		for name, body := range map[string]io.Reader{
+			"fixed length": strings.NewReader(strings.Repeat("a", tt.size)),
+			"chunked":      io.LimitReader(zeros{}, int64(tt.size)),
+			// Two chunks, of which the first fits.
+			"in pieces": io.MultiReader(strings.NewReader("ab"), io.LimitReader(zeros{}, int64(tt.size-2))),
+		} {
+			resp, err := client.Post("http://"+ts.address, "text/plain", body)
+			require.NoError(t, err)
+			answer, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Equalf(t, tt.status, resp.StatusCode, "%s of %d", name, tt.size)
+			require.Equalf(t, tt.answer, string(answer), "%s of %d", name, tt.size)
+		}
+	}
+}
+
+func TestServerShutdown(t *testing.T) {
+	const get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+	for name, tt := range map[string]struct {
+		limit  time.Duration
+		finish func(p *poll, polling, freshReader *bufio.Reader, fresh Conn)
+		gone   int
+	}{
+		"requests under way are answered": {
+			limit: time.Hour,
+			finish: func(p *poll, polling, freshReader *bufio.Reader, fresh Conn) {
+				p.proceed <- struct{}{}
+				_, err := io.WriteString(fresh, get)
+				require.NoError(t, err)
+				for _, r := range []*bufio.Reader{polling, freshReader} {
+					_, keepAlive := receive(t, r)
+					require.False(t, keepAlive)
+				}
+			},
+		},
+		"until the time is over": {
+			limit:  time.Minute,
+			finish: func(*poll, *bufio.Reader, *bufio.Reader, Conn) { time.Sleep(2 * time.Minute) },
+			gone:   1,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, p, s := newPipeListener(), newPoll(), &Server{}
+				served := make(chan error)
+				go func() { served <- s.Serve(l, p.handle) }()
+				dial := func(request string) (Conn, *bufio.Reader) {
+					conn, err := l.dial()
+					require.NoError(t, err)
+					_, err = io.WriteString(conn, request)
+					require.NoError(t, err)
+					return conn, bufio.NewReader(conn)
+				}
+				_, idle := dial(get)
+				receive(t, idle)
+				_, polling := dial(pollRequest)
+				<-p.begun
+				fresh, freshReader := dial("")
+				synctest.Wait()
+
+				done := make(chan error)
+				start := time.Now()
+				go func() { done <- s.Shutdown(tt.limit) }()
+				require.ErrorIs(t, <-served, ErrClosed)
+				requireEnd(t, idle)
+				tt.finish(p, polling, freshReader, fresh)
+				require.NoError(t, <-done)
+				require.LessOrEqual(t, time.Since(start), 2*time.Minute)
+				require.Len(t, p.gone, tt.gone)
+				requireEnd(t, polling)
+				requireEnd(t, freshReader)
+				require.NoError(t, s.Shutdown(0), "again")
+			})
+		})
+	}
+	require.NoError(t, (&Server{}).Shutdown(time.Hour), "without use")
 }
 
 // An environment may be frozen for hours in a long poll, between two requests, and in the middle of one.

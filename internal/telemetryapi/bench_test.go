@@ -4,9 +4,14 @@
 package telemetryapi
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -188,4 +193,33 @@ func TestDecodeAllocates(t *testing.T) {
 	}
 	one := []byte(`[{"time":"2026-10-08T07:30:27.768Z","type":"platform.report","record":{"requestId":"a"}}]`)
 	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = Decode(one) }), 2.0)
+}
+
+// BenchmarkDelivery is what a delivery of a usual size takes from the connection until its events have been handled.
+func BenchmarkDelivery(b *testing.B) {
+	handled := make(chan struct{})
+	l := NewListener(ListenerSettings{Handle: func(context.Context, []Event) { handled <- struct{}{} }})
+	require.NoError(b, l.Listen())
+	l.Serve()
+	defer func() { require.NoError(b, l.Shutdown(b.Context())) }()
+	conn, err := net.DialTimeout("tcp4", l.Addr().String(), time.Second)
+	require.NoError(b, err)
+	defer conn.Close()
+
+	// Without a time it cannot be told from one that Lambda repeats, so it is handled.
+	body := `[{"type":"function","record":"` + strings.Repeat("order taken ", 150) + `"}]`
+	request := fmt.Appendf(nil, "POST / HTTP/1.1\r\nHost: sandbox.localdomain:4325\r\nUser-Agent: Go-http-client/1.1\r\n"+
+		"Content-Length: %d\r\nContent-Type: application/json\r\nAccept-Encoding: gzip\r\n\r\n%s", len(body), body)
+	answers := bufio.NewReader(conn)
+	b.ReportAllocs()
+	before := cpuTime(b)
+	for b.Loop() {
+		_, err := conn.Write(request)
+		require.NoError(b, err)
+		resp, err := http.ReadResponse(answers, nil)
+		require.NoError(b, err)
+		_ = resp.Body.Close()
+		<-handled
+	}
+	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
 }

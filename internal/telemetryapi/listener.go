@@ -4,12 +4,8 @@
 package telemetryapi
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"log"
 	"net"
 	"net/http"
 	"strconv"
@@ -18,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/http1"
 )
 
 const (
@@ -97,9 +95,8 @@ type Counters struct {
 // queue, see queueWait. What Lambda repeats because it did not see the answer is not handled twice.
 type Listener struct {
 	settings ListenerSettings
-	server   *http.Server
+	server   *http1.Server
 	queue    *queue
-	slots    chan struct{}
 
 	listener net.Listener
 
@@ -115,8 +112,6 @@ type Listener struct {
 	workers      sync.WaitGroup
 	shutdownOnce sync.Once
 	shutdownErr  error
-
-	connections atomic.Int64
 
 	deliveries, events, unknown, rejected, redelivered atomic.Uint64
 
@@ -137,19 +132,18 @@ func NewListener(settings ListenerSettings) *Listener {
 	l := &Listener{
 		settings:     settings,
 		queue:        newQueue(maxQueueBytes),
-		slots:        make(chan struct{}, maxConcurrentBodies),
 		listener:     settings.Listener,
 		redeliveries: NewRedeliveries(),
 	}
 	l.handling, l.abandon = context.WithCancel(context.Background())
-	l.server = &http.Server{
-		Handler:     http.HandlerFunc(l.receive),
+	l.server = &http1.Server{
+		Limits:      http1.Limits{BodyBytes: maxBodyBytes, ExcessBytes: maxDiscardBytes},
+		MaxConns:    maxConnections,
+		MaxRequests: maxConcurrentBodies,
 		ReadTimeout: readTimeout,
-		// Negative is for ever. A timeout that ran out during a freeze would close the connection at the moment of the
-		// thaw, just when Lambda is about to use it.
-		IdleTimeout: -1,
-		ConnState:   l.countConnection,
-		ErrorLog:    log.New(serverLog{l}, "", 0),
+		// A delivery waits for queueWait at most.
+		Brief:  true,
+		Report: l.reportServer,
 	}
 	return l
 }
@@ -176,10 +170,8 @@ func (l *Listener) Serve() {
 		l.served.Store(true)
 		l.workers.Go(l.work)
 		l.workers.Go(func() {
-			if err := l.server.Serve(l.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
-				l.settings.Logger.Error("The telemetry listener has stopped; no more of Lambda's events will be received.",
-					zap.Error(err))
-			}
+			// It returns when it is shut down, and for no other reason.
+			_ = l.server.Serve(&connListener{l.listener}, l.receive)
 		})
 	})
 }
@@ -241,13 +233,12 @@ func (l *Listener) shutdown(ctx context.Context) error {
 		return l.listener.Close()
 	}
 
-	// Requests under way get the time they may wait for room. The server would wait much longer than that for a
-	// connection on which nothing was sent yet.
-	closing, cancel := context.WithTimeout(ctx, queueWait)
-	if l.server.Shutdown(closing) != nil {
-		_ = l.server.Close()
+	// Requests under way get the time they may wait for room.
+	patience := queueWait
+	if deadline, ok := ctx.Deadline(); ok {
+		patience = min(patience, time.Until(deadline))
 	}
-	cancel()
+	_ = l.server.Shutdown(patience)
 	l.queue.close()
 
 	finished := make(chan struct{})
@@ -272,78 +263,27 @@ func (l *Listener) shutdown(ctx context.Context) error {
 }
 
 // receive answers one delivery.
-func (l *Listener) receive(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		w.WriteHeader(http.StatusMethodNotAllowed)
-		return
-	}
-	wait, cancel := context.WithTimeout(r.Context(), queueWait)
-	defer cancel()
-	select {
-	case l.slots <- struct{}{}:
-		defer func() { <-l.slots }()
-	case <-wait.Done():
-		l.reject(w)
-		return
-	}
-
-	body, err := readBody(r)
+func (l *Listener) receive(req *http1.Request) *http1.Response {
 	switch {
-	case errors.Is(err, errOversized):
+	case req.Method != http.MethodPost:
+		return &http1.Response{Status: http.StatusMethodNotAllowed, Header: http1.Header{{Name: "Allow", Value: http.MethodPost}}}
+	case req.TooLarge:
 		l.settings.Lost(LossOversized, 1)
 		l.warnOversized.Do(func() {
 			l.settings.Logger.Warn("Dropped a telemetry delivery that is too large; later ones are only counted.",
 				zap.Int("max_bytes", maxBodyBytes))
 		})
-		return
-	case err != nil:
-		// The body did not arrive in full, so Lambda has to send it again.
-		l.reject(w)
-		return
-	}
-	if !l.queue.put(r.Context(), body, queueWait) {
-		l.reject(w)
+	case !l.queue.put(l.handling, req.Body, queueWait):
+		l.rejected.Add(1)
 		l.warnRejected.Do(func() {
 			l.settings.Logger.Warn("Deferred a telemetry delivery because the pipelines are slower than the events; "+
 				"later ones are only counted.", zap.Int("max_queue_bytes", maxQueueBytes))
 		})
-		return
+		return &http1.Response{Status: http.StatusServiceUnavailable}
+	default:
+		l.deliveries.Add(1)
 	}
-	l.deliveries.Add(1)
-}
-
-func (l *Listener) reject(w http.ResponseWriter) {
-	l.rejected.Add(1)
-	w.WriteHeader(http.StatusServiceUnavailable)
-}
-
-var errOversized = errors.New("body too large")
-
-// readBody reads a body of up to maxBodyBytes. When it is larger, the rest is read and thrown away.
-func readBody(r *http.Request) ([]byte, error) {
-	if r.ContentLength > maxBodyBytes {
-		return nil, discard(r.Body)
-	}
-	var body bytes.Buffer
-	if r.ContentLength > 0 {
-		// ReadFrom wants some spare room to see the end of the body without growing.
-		body.Grow(int(r.ContentLength) + bytes.MinRead)
-	}
-	n, err := body.ReadFrom(io.LimitReader(r.Body, maxBodyBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("read telemetry delivery: %w", err)
-	}
-	if n > maxBodyBytes {
-		return nil, discard(r.Body)
-	}
-	return body.Bytes(), nil
-}
-
-func discard(body io.Reader) error {
-	// Whether it can be read to its end does not matter: the body is lost either way.
-	_, _ = io.CopyN(io.Discard, body, maxDiscardBytes)
-	return errOversized
+	return &http1.Response{Status: http.StatusOK}
 }
 
 // work decodes and handles bodies until the queue is closed and empty.
@@ -400,27 +340,17 @@ func (l *Listener) handle(body []byte) {
 	}
 }
 
-// countConnection closes connections beyond maxConnections.
-func (l *Listener) countConnection(c net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		if l.connections.Add(1) > maxConnections {
-			_ = c.Close()
-		}
-	case http.StateClosed, http.StateHijacked:
-		l.connections.Add(-1)
-	case http.StateActive, http.StateIdle:
-	}
-}
-
-// serverLog takes what net/http wants to say about single connections. Once is enough to know that something else than
+// reportServer takes what the server has to say about single connections. Once is enough to know that something else than
 // Lambda talks to the port.
-type serverLog struct{ l *Listener }
-
-func (s serverLog) Write(line []byte) (int, error) {
-	s.l.warnServer.Do(func() {
-		s.l.settings.Logger.Warn("The telemetry listener has trouble with a connection; later trouble is not logged.",
-			zap.ByteString("problem", bytes.TrimSpace(line)))
+func (l *Listener) reportServer(err error) {
+	l.warnServer.Do(func() {
+		l.settings.Logger.Warn("The telemetry listener has trouble with a connection; later trouble is not logged.",
+			zap.Error(err))
 	})
-	return len(line), nil
 }
+
+// connListener accepts connections for the server.
+type connListener struct{ net.Listener }
+
+// Accept implements http1.Listener.
+func (l *connListener) Accept() (http1.Conn, error) { return l.Listener.Accept() }

@@ -4,7 +4,9 @@
 package telemetryapi
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -243,7 +245,15 @@ func TestListenerShutdownHandlesWhatWasAccepted(t *testing.T) {
 }
 
 // idleListener is one to which nobody connects.
-type idleListener struct{ closed chan struct{} }
+type idleListener struct {
+	closed chan struct{}
+	close  func()
+}
+
+func newIdleListener() idleListener {
+	closed := make(chan struct{})
+	return idleListener{closed: closed, close: sync.OnceFunc(func() { close(closed) })}
+}
 
 func (l idleListener) Accept() (net.Conn, error) {
 	<-l.closed
@@ -251,7 +261,7 @@ func (l idleListener) Accept() (net.Conn, error) {
 }
 
 func (l idleListener) Close() error {
-	close(l.closed)
+	l.close()
 	return nil
 }
 
@@ -272,7 +282,7 @@ func TestListenerShutdownIsBounded(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				lost, handled := &losses{}, 0
 				l := NewListener(ListenerSettings{
-					Listener: idleListener{make(chan struct{})},
+					Listener: newIdleListener(),
 					Lost:     lost.add,
 					Handle: func(ctx context.Context, _ []Event) {
 						handled++
@@ -338,17 +348,24 @@ func TestListenPortInUse(t *testing.T) {
 	require.ErrorContains(t, err, "address already in use")
 }
 
+// Whoever keeps connections open without a need does not keep Lambda away.
 func TestListenerBoundsConnections(t *testing.T) {
-	l, client, url := startListener(t, ListenerSettings{Handle: (&recorder{}).handle})
-	address := strings.TrimPrefix(url, "http://")
+	rec := &recorder{}
+	l, client, url := startListener(t, ListenerSettings{Handle: rec.handle})
+	var conns []net.Conn
 	for range maxConnections + 5 {
-		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
 		require.NoError(t, err)
 		defer conn.Close()
+		conns = append(conns, conn)
 	}
-	require.Eventually(t, func() bool { return l.connections.Load() == maxConnections }, 5*time.Second, time.Millisecond)
-	_, err := do(t, client, http.MethodPost, url, strings.NewReader("[]")) //nolint:bodyclose // there is no answer
-	require.Error(t, err)
+	require.Equal(t, 200, post(t, client, url, `[{"type":"a"}]`))
+	require.NoError(t, l.Idle(t.Context()))
+	require.Equal(t, []string{"a"}, rec.types())
+	for _, conn := range conns[:5] {
+		_, err := conn.Read(make([]byte, 1))
+		require.ErrorIs(t, err, io.EOF)
+	}
 }
 
 func TestListenerRefusesTornBody(t *testing.T) {
@@ -359,10 +376,82 @@ func TestListenerRefusesTornBody(t *testing.T) {
 	require.NoError(t, err)
 	_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n[{\"type\":\"a\"}]")
 	require.NoError(t, err)
+	tcp, ok := conn.(*net.TCPConn)
+	require.True(t, ok)
+	require.NoError(t, tcp.CloseWrite())
+	answer, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	require.Empty(t, answer)
 	require.NoError(t, conn.Close())
-	require.Eventually(t, func() bool { return l.Counters().Rejected == 1 }, 5*time.Second, time.Millisecond)
 	require.Empty(t, rec.types(), "Lambda has not had an answer, so it sends all of it again")
+	require.Equal(t, Counters{}, l.Counters())
 	require.Zero(t, observed.Len())
+}
+
+// A delivery that does not come to its end does not keep one of the few connections for ever.
+func TestListenerGivesUpSlowBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipes := newPipeListener()
+		l := NewListener(ListenerSettings{Listener: pipes})
+		l.Serve()
+		conn := pipes.dial()
+		start := time.Now()
+		_, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n[")
+		require.NoError(t, err)
+		answer, err := io.ReadAll(conn)
+		require.NoError(t, err)
+		require.Empty(t, answer)
+		require.Equal(t, readTimeout, time.Since(start))
+		require.NoError(t, l.Shutdown(t.Context()))
+	})
+}
+
+// Between deliveries hours may pass, most of them while the environment is frozen.
+func TestListenerKeepsIdleConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rec := &recorder{}
+		pipes := newPipeListener()
+		l := NewListener(ListenerSettings{Listener: pipes, Handle: rec.handle})
+		l.Serve()
+		conn := pipes.dial()
+		answers := bufio.NewReader(conn)
+		for range 3 {
+			time.Sleep(12 * time.Hour)
+			_, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 14\r\n\r\n[{\"type\":\"a\"}]")
+			require.NoError(t, err)
+			resp, err := http.ReadResponse(answers, nil)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Equal(t, 200, resp.StatusCode)
+		}
+		require.NoError(t, l.Shutdown(t.Context()))
+		require.Len(t, rec.types(), 3)
+	})
+}
+
+// pipeListener accepts connections in memory, for which synctest's clock holds.
+type pipeListener struct {
+	idleListener
+	conns chan net.Conn
+}
+
+func newPipeListener() pipeListener {
+	return pipeListener{idleListener: newIdleListener(), conns: make(chan net.Conn)}
+}
+
+func (l pipeListener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.conns:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l pipeListener) dial() net.Conn {
+	here, there := net.Pipe()
+	l.conns <- there
+	return here
 }
 
 func TestListenerConcurrentDeliveries(t *testing.T) {
@@ -394,7 +483,7 @@ func TestListenerSaysOnceThatAConnectionHasTrouble(t *testing.T) {
 	logs, observed := observer.New(zapcore.DebugLevel)
 	l := NewListener(ListenerSettings{Logger: zap.New(logs)})
 	for range 3 {
-		l.server.ErrorLog.Print("http: some connection did something")
+		l.server.Report(errors.New("some connection did something"))
 	}
 	require.Equal(t, 1, observed.Len())
 	require.NoError(t, l.Shutdown(t.Context()))
