@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/http1"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/quiet"
 )
 
 // connection is one to Lambda, opened when it is first used and again when it is lost.
@@ -25,7 +26,13 @@ func newConnection(address string) *connection {
 	return &connection{
 		Client: http1.Client{
 			Host: address,
-			Dial: func() (http1.Conn, error) { return (&net.Dialer{}).DialContext(ctx, "tcp", address) },
+			Dial: func() (http1.Conn, error) {
+				conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+				if err != nil {
+					return nil, err
+				}
+				return quiet.Over(conn), nil
+			},
 		},
 		giveUp: cancel,
 	}

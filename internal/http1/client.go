@@ -24,9 +24,8 @@ type Client struct {
 	mu     sync.Mutex
 	closed *signal
 	busy   bool
-	// link is used by the pending Do or, if there is none, idle and watched by watch.
-	link  *link
-	watch *watch
+	// link is used by the pending Do or, if there is none, kept for the next.
+	link *link
 	// buf is for the request, of the pending Do.
 	buf []byte
 }
@@ -54,9 +53,6 @@ func (c *Client) Do(deadline time.Time, req *Request) (*Response, error) {
 	defer c.end()
 	out, err := AppendRequest(c.buf[:0], req, c.Host)
 	if err != nil {
-		if idle != nil {
-			c.keep(idle)
-		}
 		return nil, err
 	}
 	if cap(out) <= maxKeptBuffer {
@@ -121,13 +117,10 @@ func (c *Client) begin() (*link, error) {
 		return nil, errConcurrent
 	}
 	c.busy = true
-	kept, watching := c.link, c.watch
+	kept := c.link
 	c.mu.Unlock()
-	if kept == nil {
-		return nil, nil
-	}
 	// A server that sends something unasked has lost count of the requests.
-	if !watching.stop() || kept.r.Buffered() > 0 {
+	if kept != nil && !kept.idle() {
 		c.drop(kept)
 		return nil, nil
 	}
@@ -140,28 +133,17 @@ func (c *Client) end() {
 	c.busy = false
 }
 
-// keep leaves the connection to the next Do.
-func (c *Client) keep(l *link) {
-	_ = l.conn.SetDeadline(time.Time{})
-	// Closing at once gives the descriptor back, of which the function has few.
-	watching := l.watch(func([]byte) bool { return false }, func() { l.conn.Close() })
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.watch = watching
-}
-
 func (c *Client) drop(l *link) {
 	l.conn.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.link, c.watch = nil, nil
+	c.link = nil
 }
 
 // finish carries the exchange out, keeps or drops its connection, and says what an error means.
 func (c *Client) finish(x *exchange, deadline time.Time, method string, out []byte) (*Response, error) {
 	resp, keepAlive, err := x.run(deadline, method, out)
 	if err == nil && keepAlive {
-		c.keep(x.link)
 		return resp, nil
 	}
 	c.drop(x.link)

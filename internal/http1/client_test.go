@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/socket"
 )
 
 // dialer counts the connections that a Client opens.
@@ -27,7 +29,7 @@ type dialer struct {
 
 func (d *dialer) dial() (Conn, error) {
 	d.dialed.Add(1)
-	return net.Dial("tcp", d.address)
+	return socket.Dial(d.address, time.Time{})
 }
 
 func newTestClient(t *testing.T, address string) (*Client, *dialer) {
@@ -122,8 +124,8 @@ func TestClientWhenServerClosesIdleConnection(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 200, resp.Status)
 		server.CloseClientConnections()
-		// The client has noticed when it stops watching; the request need not be replayable then.
-		<-c.watch.ended
+		// The request need not be replayable when that is known before it is sent.
+		require.Eventually(t, func() bool { return !c.link.idle() }, 10*time.Second, time.Millisecond)
 	}
 	require.Equal(t, int32(3), d.dialed.Load())
 }
@@ -324,7 +326,7 @@ func TestClientUnaskedResponse(t *testing.T) {
 	_, err := c.Do(time.Time{}, &Request{Method: "GET", Target: "/"})
 	require.NoError(t, err)
 	close(write)
-	<-c.watch.ended
+	require.Eventually(t, func() bool { return !c.link.idle() }, 10*time.Second, time.Millisecond)
 	resp, err := c.Do(time.Time{}, &Request{Method: "GET", Target: "/"})
 	require.NoError(t, err)
 	require.Equal(t, 200, resp.Status)
@@ -395,11 +397,14 @@ func TestClientClose(t *testing.T) {
 }
 
 func TestClientCloseWhileIdle(t *testing.T) {
-	c, _ := newTestClient(t, newScriptedServer(t, script{then(answer(okResponse), untilClosed)}))
+	closed := make(chan struct{})
+	c, _ := newTestClient(t, newScriptedServer(t, script{
+		then(answer(okResponse), untilClosed, func(net.Conn, *bufio.Reader) { close(closed) }),
+	}))
 	_, err := c.Do(time.Time{}, &Request{Method: "GET", Target: "/"})
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
-	<-c.watch.ended
+	<-closed
 }
 
 func TestClientCloseWithoutUse(t *testing.T) {

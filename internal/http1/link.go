@@ -15,7 +15,9 @@ import (
 // is not linked on our account, because it is larger than all the rest of a program that has no other use for it.
 //
 // Reads and writes that the deadline ends return an error with a method Timeout that returns true. Close ends them too. If
-// there is a method CloseWrite, a peer that was refused learns from it at once that nothing more will come.
+// there is a method CloseWrite, a peer that was refused learns from it at once that nothing more will come. If there is
+// a method Idle, which says whether the peer has neither closed the connection nor sent anything, a Client notices before a
+// request that the server has closed a connection that was kept, and not only after it.
 type Conn interface {
 	io.ReadWriteCloser
 	// SetDeadline bounds reads and writes, also those that have begun. The zero Time means no bound.
@@ -40,6 +42,16 @@ type link struct {
 
 func newLink(conn Conn) *link {
 	return &link{conn: conn, r: bufio.NewReader(conn)}
+}
+
+// idle says whether, since the last message, the peer has neither closed the connection nor sent anything, as far as can
+// be told.
+func (l *link) idle() bool {
+	if l.r.Buffered() > 0 {
+		return false
+	}
+	conn, ok := l.conn.(interface{ Idle() bool })
+	return !ok || conn.Idle()
 }
 
 // watch reads ahead while nothing is expected from the peer, to notice when it goes away.

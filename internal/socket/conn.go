@@ -6,14 +6,37 @@
 package socket
 
 import (
+	"io"
 	"os"
 	"syscall"
 	"time"
 )
 
-// Conn is a TCP connection.
+// Conn is a TCP connection. It can be read by one goroutine and written by another at a time; more wait.
 type Conn struct {
-	file *os.File
+	file    descriptor
+	in, out transfer
+}
+
+// descriptor is a socket that the poller knows: an *os.File, or a connection of package net.
+type descriptor interface {
+	syscall.Conn
+	io.Closer
+	SetDeadline(time.Time) error
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+// Over returns a Conn over a connection of package net. Closing either closes both.
+func Over(conn descriptor) (*Conn, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{file: conn}
+	c.in.begin("read", receive, raw.Read)
+	c.out.begin("write", send, raw.Write)
+	return c, nil
 }
 
 // Dial connects to host:port. A zero deadline is none. The error is an *Error, and os.ErrDeadlineExceeded is in its
@@ -49,7 +72,10 @@ func dial(address string, deadline time.Time) (*Conn, error) {
 		_ = syscall.Close(fd)
 		return nil, err
 	}
-	conn := newConn(fd)
+	conn, failed := newConn(fd)
+	if failed != nil {
+		return nil, failed
+	}
 	if err != nil {
 		if err := conn.awaitConnected(deadline); err != nil {
 			conn.Close()
@@ -67,10 +93,10 @@ func open(sa syscall.Sockaddr) (fd int, err error) {
 	return syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
 }
 
-func newConn(fd int) *Conn {
+func newConn(fd int) (*Conn, error) {
 	// Requests and answers are written in one piece each; waiting for more of them would only delay.
 	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
-	return &Conn{file: os.NewFile(uintptr(fd), "tcp")}
+	return Over(os.NewFile(uintptr(fd), "tcp"))
 }
 
 func (c *Conn) awaitConnected(deadline time.Time) error {
@@ -111,10 +137,38 @@ func (c *Conn) awaitConnected(deadline time.Time) error {
 }
 
 // Read implements io.Reader.
-func (c *Conn) Read(p []byte) (int, error) { return c.file.Read(p) }
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := c.in.some(p)
+	if n == 0 && err == nil {
+		return 0, io.EOF
+	}
+	return n, err
+}
 
 // Write implements io.Writer.
-func (c *Conn) Write(p []byte) (int, error) { return c.file.Write(p) }
+func (c *Conn) Write(p []byte) (written int, err error) {
+	for written < len(p) && err == nil {
+		var n int
+		n, err = c.out.some(p[written:])
+		written += n
+	}
+	return written, err
+}
+
+// Idle says whether the peer has neither closed the connection nor sent anything that was not read yet. Nobody may read
+// meanwhile.
+func (c *Conn) Idle() bool {
+	raw, err := c.file.SyscallConn()
+	if err != nil {
+		return false
+	}
+	idle := false
+	err = raw.Control(func(fd uintptr) { idle = !readable(fd) })
+	return err == nil && idle
+}
 
 // Close ends the connection and with it a Read or Write under way.
 func (c *Conn) Close() error { return c.file.Close() }
@@ -127,6 +181,9 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.file.SetReadDeadlin
 
 // SetWriteDeadline bounds Write.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.file.SetWriteDeadline(t) }
+
+// SyscallConn implements syscall.Conn.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) { return c.file.SyscallConn() }
 
 func retryInterrupted(call func() error) error {
 	for {

@@ -95,7 +95,7 @@ func (l *Listener) Accept() (*Conn, error) {
 	if failed != nil {
 		return nil, failed
 	}
-	return newConn(fd), nil
+	return newConn(fd)
 }
 
 // Address is the host:port that is bound.

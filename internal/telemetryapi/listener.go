@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/http1"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/quiet"
 )
 
 const (
@@ -353,4 +354,10 @@ func (l *Listener) reportServer(err error) {
 type connListener struct{ net.Listener }
 
 // Accept implements http1.Listener.
-func (l *connListener) Accept() (http1.Conn, error) { return l.Listener.Accept() }
+func (l *connListener) Accept() (http1.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return quiet.Over(conn), nil
+}
