@@ -92,16 +92,19 @@ func TestEventWithOddFields(t *testing.T) {
 		`{"eventType":"SHUTDOWN","deadlineMs":"soon"}`:              {Type: EventShutdown},
 		`{"eventType":"INVOKE","requestId":7,"deadlineMs":12}`:      {Type: EventInvoke, DeadlineMs: 12},
 		`{"eventType":"INVOKE","tracing":"Root=1","requestId":"r"}`: {Type: EventInvoke, RequestID: "r"},
+		`{"eventType":"INVOKE","tracing":null,"deadlineMs":null}`:   {Type: EventInvoke},
+		`{"eventType":"INVOKE","deadlineMs":1e99}`:                  {Type: EventInvoke},
+		// As encoding/json has it, on which emulators may rely.
+		`{"EventType":"INVOKE","deadlinems":12,"extra":{"a":[]}}`: {Type: EventInvoke, DeadlineMs: 12},
+		`{"eventType":"\u0049NVOKE","requestId":"a\"b"}`:          {Type: EventInvoke, RequestID: `a"b`},
+		`{}`:                 {},
+		`{"eventType":null}`: {},
 	} {
 		got, err := decodeEvent([]byte(body))
 		require.NoError(t, err, body)
-		if got.Tracing != nil {
-			require.Equal(t, Tracing{}, *got.Tracing)
-			got.Tracing = nil
-		}
 		require.Equal(t, want, got, body)
 	}
-	for _, body := range []string{``, `not JSON`, `[]`, `{"eventType":7}`} {
+	for _, body := range []string{``, `not JSON`, `[]`, `{"eventType":7}`, `{"eventType":"INVOKE"`, `{"eventType":"INVOKE"}}`} {
 		_, err := decodeEvent([]byte(body))
 		require.Error(t, err, body)
 	}

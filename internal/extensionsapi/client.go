@@ -123,7 +123,10 @@ func (p *Pending) Session(ctx context.Context) (*Session, error) {
 
 // call is do with an *Error for an answer that is a refusal.
 func (c *Client) call(ctx context.Context, req *http1.Request) (*http1.Response, error) {
-	resp, err := c.do(ctx, req)
+	return answered(c.do(ctx, req))
+}
+
+func answered(resp *http1.Response, err error) (*http1.Response, error) {
 	if err != nil || resp.Status < http.StatusMultipleChoices {
 		return resp, err
 	}
@@ -147,6 +150,7 @@ type Session struct {
 
 	mu      sync.Mutex
 	pending *poll
+	polls   chan *poll // to the goroutine that asks for events, nil before the first
 	closed  bool
 }
 
@@ -183,7 +187,7 @@ func (s *Session) Next(ctx context.Context) (Event, error) {
 	if err := ctx.Err(); err != nil {
 		return Event{}, err
 	}
-	p, err := s.poll()
+	p, err := s.poll() //nolint:contextcheck // the request outlives ctx
 	if err != nil {
 		return Event{}, err
 	}
@@ -246,15 +250,35 @@ func (s *Session) poll() (*poll, error) {
 		return nil, errSessionClosed
 	}
 	if s.pending == nil {
-		p := &poll{done: make(chan struct{})}
-		s.pending = p
-		// Each has a new goroutine. Its stack would grow once more if it decoded the answer, too.
-		go func() {
-			defer close(p.done)
-			p.answer, p.err = s.client.call(s.life, &s.ask)
-		}()
+		if s.polls == nil {
+			s.polls = make(chan *poll, 1)
+			go s.work(s.polls)
+		}
+		s.pending = &poll{done: make(chan struct{})}
+		s.polls <- s.pending
 	}
 	return s.pending, nil
+}
+
+// work asks for events. One goroutine for all of them has a stack that is large enough.
+func (s *Session) work(polls <-chan *poll) {
+	var used atomic.Pointer[connection]
+	stop := context.AfterFunc(s.life, func() {
+		if conn := used.Load(); conn != nil {
+			conn.close()
+		}
+	})
+	defer stop()
+	for p := range polls {
+		conn := s.client.take()
+		used.Store(conn)
+		if s.life.Err() != nil {
+			conn.close()
+		}
+		p.answer, p.err = answered(conn.exchange(s.life, &s.ask))
+		s.client.put(conn)
+		close(p.done)
+	}
 }
 
 // InitError tells Lambda that the extension cannot start, ExitError that it cannot go on. Both fail the function's
@@ -291,6 +315,9 @@ func (s *Session) fail(ctx context.Context, path, errorType, message string) err
 func (s *Session) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.closed && s.polls != nil {
+		close(s.polls)
+	}
 	s.closed = true
 	s.end()
 	if s.pending != nil {

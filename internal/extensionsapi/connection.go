@@ -45,15 +45,35 @@ func (c *connection) close() {
 
 // do sends a request and returns the answer, whatever its status. Only ctx bounds it.
 func (c *Client) do(ctx context.Context, req *http1.Request) (*http1.Response, error) {
-	conn := c.idle.Swap(nil)
-	if conn == nil {
-		conn = newConnection(c.address) //nolint:contextcheck // the connection outlives ctx
-	}
+	conn := c.take() //nolint:contextcheck // the connection outlives ctx
 	stop := context.AfterFunc(ctx, conn.close)
-	resp, err := conn.Do(time.Time{}, req)
-	if !stop() || !c.idle.CompareAndSwap(nil, conn) {
+	resp, err := conn.exchange(ctx, req)
+	if !stop() {
+		conn.close()
+	} else {
+		c.put(conn)
+	}
+	return resp, err
+}
+
+// take returns the connection that no call uses, or a new one.
+func (c *Client) take() *connection {
+	if conn := c.idle.Swap(nil); conn != nil {
+		return conn
+	}
+	return newConnection(c.address)
+}
+
+// put leaves a connection to the next call. There is one at most.
+func (c *Client) put(conn *connection) {
+	if !c.idle.CompareAndSwap(nil, conn) {
 		conn.close()
 	}
+}
+
+// exchange sends a request and returns the answer. Who has ctx end must close the connection then.
+func (c *connection) exchange(ctx context.Context, req *http1.Request) (*http1.Response, error) {
+	resp, err := c.Do(time.Time{}, req)
 	if err == nil {
 		return resp, nil
 	}

@@ -4,12 +4,14 @@
 package extensionsapi
 
 import (
-	"encoding/json"
 	"errors"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/guard/contract"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi/rawjson"
 )
 
 // EventType names a lifecycle event.
@@ -35,41 +37,92 @@ func Events(initializationType string) []EventType {
 
 // Event is what Lambda answers to Next.
 type Event struct {
-	Type EventType `json:"eventType"`
+	Type EventType
 	// DeadlineMs is when the phase must be over; see Deadline.
-	DeadlineMs int64 `json:"deadlineMs"`
+	DeadlineMs int64
 	// RequestID, InvokedFunctionARN and Tracing come with INVOKE. Tracing is nil when the invocation has no trace header.
-	RequestID          string   `json:"requestId,omitempty"`
-	InvokedFunctionARN string   `json:"invokedFunctionArn,omitempty"`
-	Tracing            *Tracing `json:"tracing,omitempty"`
+	RequestID          string
+	InvokedFunctionARN string
+	Tracing            *Tracing
 	// ShutdownReason comes with SHUTDOWN: spindown, timeout or failure. Its case differs between sources, and
 	// emulators send other texts.
-	ShutdownReason string `json:"shutdownReason,omitempty"`
+	ShutdownReason string
 	// Guard is what a guard between Lambda and the extension has seen, zero if there is none or nothing has happened.
-	Guard contract.Counters `json:"-"`
+	Guard contract.Counters
 }
+
+var (
+	errNotObject = errors.New("it is not a JSON object")
+	errNoType    = errors.New("its eventType is not a text")
+)
 
 // decodeEvent reads what it can: an event whose type is known must not be missed for a field of an unexpected shape.
 func decodeEvent(answer []byte) (Event, error) {
 	var e Event
-	err := json.Unmarshal(answer, &e)
-	if typeErr := (*json.UnmarshalTypeError)(nil); err != nil && (!errors.As(err, &typeErr) || e.Type == "") {
-		return Event{}, err
-	}
-	if e.DeadlineMs == 0 {
-		var fraction struct {
-			DeadlineMs float64 `json:"deadlineMs"`
+	odd := false // the type
+	valid := rawjson.Object(answer, func(name, value []byte) {
+		switch {
+		case is(name, "eventType"):
+			t, ok := rawjson.String(value)
+			e.Type, odd = EventType(t), !ok && rawjson.KindOf(value) != rawjson.KindNull
+		case is(name, "deadlineMs"):
+			e.DeadlineMs = milliseconds(value)
+		case is(name, "requestId"):
+			e.RequestID, _ = rawjson.String(value)
+		case is(name, "invokedFunctionArn"):
+			e.InvokedFunctionARN, _ = rawjson.String(value)
+		case is(name, "tracing"):
+			e.Tracing = decodeTracing(value)
+		case is(name, "shutdownReason"):
+			e.ShutdownReason, _ = rawjson.String(value)
 		}
-		_ = json.Unmarshal(answer, &fraction) // no deadline is the same as none that can be read
-		e.DeadlineMs = int64(fraction.DeadlineMs)
+	})
+	switch {
+	case !valid:
+		return Event{}, errNotObject
+	case odd:
+		return Event{}, errNoType
+	default:
+		return e, nil
 	}
-	return e, nil
+}
+
+// is compares names as encoding/json does, for the sake of emulators.
+func is(name []byte, want string) bool {
+	return len(name) == len(want) && (string(name) == want || strings.EqualFold(string(name), want))
+}
+
+// milliseconds returns 0, for no deadline, where there is none that can be read. Some emulators send fractions.
+func milliseconds(number []byte) int64 {
+	if whole, err := strconv.ParseInt(string(number), 10, 64); err == nil {
+		return whole
+	}
+	fraction, _ := rawjson.Float(number)
+	if math.Abs(fraction) >= math.MaxInt64 {
+		return 0
+	}
+	return int64(fraction)
 }
 
 // Tracing is the trace header of an invocation.
 type Tracing struct {
-	Type  string `json:"type"`
-	Value string `json:"value"`
+	Type  string
+	Value string
+}
+
+func decodeTracing(object []byte) *Tracing {
+	var t Tracing
+	if rawjson.KindOf(object) != rawjson.KindObject || !rawjson.Object(object, func(name, value []byte) {
+		switch {
+		case is(name, "type"):
+			t.Type, _ = rawjson.String(value)
+		case is(name, "value"):
+			t.Value, _ = rawjson.String(value)
+		}
+	}) {
+		return nil
+	}
+	return &t
 }
 
 // relativeDeadlineMs is where a deadline stops being a point in time. The API reference shows a small number and calls
