@@ -6,7 +6,7 @@
 package guard
 
 import (
-	"bytes"
+	"strings"
 	"sync"
 	"time"
 
@@ -99,8 +99,9 @@ func (p *proxy) register(req *http1.Request) *http1.Response {
 		return &http1.Response{Status: statusBadGateway}
 	}
 	// Names of events need no parser: nothing else in a registration is in these words.
-	invoke := bytes.Contains(req.Body, []byte(`"`+eventInvoke+`"`))
-	shutdown := bytes.Contains(req.Body, []byte(`"`+eventShutdown+`"`))
+	body := string(req.Body)
+	invoke := strings.Contains(body, `"`+eventInvoke+`"`)
+	shutdown := strings.Contains(body, `"`+eventShutdown+`"`)
 	p.guard.do(input{act: func(time.Time) { p.guard.machine.wants(p.generation, invoke, shutdown) }})
 	return response
 }

@@ -5,12 +5,16 @@ package http1
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"slices"
 )
 
 // bodyStep is how much memory a body gets ahead of its bytes, so that a length that was only announced costs little.
 const bodyStep = 64 << 10
+
+// minGrowth is how much more memory there is at least for a body of unknown length.
+const minGrowth = 512
 
 // framing is what the header says about where the message ends and what comes after it.
 type framing struct {
@@ -101,14 +105,20 @@ func discardBytes(r *bufio.Reader, n int) error {
 
 // readToEnd reads a body that ends with the connection.
 func readToEnd(r *bufio.Reader, limit int) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
-	if err != nil {
-		return nil, err
+	var body []byte
+	for {
+		body = slices.Grow(body, minGrowth)
+		n, err := r.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case len(body) > limit:
+			return nil, ErrBodyTooLarge
+		case errors.Is(err, io.EOF):
+			return body, nil
+		case err != nil:
+			return nil, err
+		}
 	}
-	if len(body) > limit {
-		return nil, ErrBodyTooLarge
-	}
-	return body, nil
 }
 
 // appendBytes appends the next n bytes of r. There is memory for as many as have come already, or for bodyStep, before
