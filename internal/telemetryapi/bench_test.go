@@ -120,7 +120,7 @@ func BenchmarkDecodeAndRecords(b *testing.B) {
 			switch event.Type {
 			case EventStart:
 				var r StartRecord
-				if _, err := r.Decode(event); err == nil && r.Tracing != nil {
+				if _, err := r.Decode(event); err == nil && r.Tracing.Value != "" {
 					records++
 				}
 			case EventRuntimeDone:
@@ -165,7 +165,7 @@ func BenchmarkDecodeRecord(b *testing.B) {
 	require.NoError(b, err)
 	seen := map[EventType]bool{}
 	for _, event := range batch.Events {
-		record := recordOf(event.Type)
+		record := newRecord(event.Type)
 		if record == nil || seen[event.Type] {
 			continue
 		}

@@ -189,11 +189,11 @@ func FuzzDecode(f *testing.F) {
 func checkRecord(t *testing.T, event Event) {
 	t.Helper()
 	types := []EventType{event.Type}
-	if recordOf(event.Type) == nil {
+	if newRecord(event.Type) == nil {
 		types = platformEvents()
 	}
 	for _, event.Type = range types {
-		got := recordOf(event.Type)
+		got := newRecord(event.Type)
 		unknown, err := got.Decode(event)
 		require.GreaterOrEqual(t, unknown, 0)
 		require.Equal(t, err == nil, len(event.Record) == 0 || rawjson.KindOf(event.Record) == rawjson.KindObject)

@@ -20,6 +20,72 @@ type Decoder interface {
 	Decode(event Event) (unknown int, err error)
 }
 
+// decoded is what has been made of an event's record; nothing yet if there is no record.
+type decoded struct {
+	record  Decoder
+	unknown int
+	err     error
+}
+
+func (d *decoded) decode(event Event) {
+	if d.record = newRecord(event.Type); d.record != nil {
+		d.unknown, d.err = d.record.Decode(event)
+	}
+}
+
+// newRecord returns an empty record for an event of the given type, or nil if there is no record type for it.
+func newRecord(event EventType) Decoder {
+	switch event {
+	case EventInitStart:
+		return &InitStartRecord{}
+	case EventInitRuntimeDone:
+		return &InitRuntimeDoneRecord{}
+	case EventInitReport:
+		return &InitReportRecord{}
+	case EventStart:
+		return &StartRecord{}
+	case EventRuntimeDone:
+		return &RuntimeDoneRecord{}
+	case EventReport:
+		return &ReportRecord{}
+	case EventRestoreStart:
+		return &RestoreStartRecord{}
+	case EventRestoreRuntimeDone:
+		return &RestoreRuntimeDoneRecord{}
+	case EventRestoreReport:
+		return &RestoreReportRecord{}
+	case EventExtension:
+		return &ExtensionRecord{}
+	case EventTelemetrySubscription:
+		return &TelemetrySubscriptionRecord{}
+	case EventLogsDropped:
+		return &LogsDroppedRecord{}
+	default:
+		return nil
+	}
+}
+
+// Share has the record of a platform event decoded once, for all who call Decoded of this event and of copies of it, and
+// not before the first of them does. It is for several who look at the same events one after the other.
+func (e *Event) Share() {
+	if e.decoded == nil && e.Stream() == StreamPlatform {
+		e.decoded = &decoded{}
+	}
+}
+
+// Decoded returns the event's record as a pointer to its type, and what Decode returned. The record is nil if there is no
+// type for it, as for lines. It is not to be changed: others may have the same one.
+func (e Event) Decoded() (record Decoder, unknown int, err error) {
+	d := e.decoded
+	if d == nil {
+		d = &decoded{}
+	}
+	if d.record == nil {
+		d.decode(e)
+	}
+	return d.record, d.unknown, d.err
+}
+
 // DecodeRecord returns what Decode makes of an event's record. It allocates the record, which Decode itself does not.
 func DecodeRecord[T any, P interface {
 	*T
@@ -54,7 +120,7 @@ func (r *InitStartRecord) Decode(event Event) (unknown int, err error) {
 		case "functionArn":
 			r.FunctionARN = text(value)
 		case "tracing":
-			r.Tracing, unknown = tracing(value)
+			unknown = (&TraceContext{}).decode(value)
 		default:
 			return 1
 		}
@@ -78,7 +144,7 @@ func (r *InitRuntimeDoneRecord) Decode(event Event) (unknown int, err error) {
 		case "spans":
 			r.Spans, unknown = spans(value)
 		case "tracing":
-			r.Tracing, unknown = tracing(value)
+			unknown = (&TraceContext{}).decode(value)
 		default:
 			return 1
 		}
@@ -104,7 +170,7 @@ func (r *InitReportRecord) Decode(event Event) (unknown int, err error) {
 		case "spans":
 			r.Spans, unknown = spans(value)
 		case "tracing":
-			r.Tracing, unknown = tracing(value)
+			unknown = (&TraceContext{}).decode(value)
 		default:
 			return 1
 		}
@@ -117,7 +183,7 @@ func (m *InitReportMetrics) decode(object []byte) (unknown int) {
 	return fields(object, func(name, value []byte) (unknown int) {
 		switch string(name) {
 		case "durationMs":
-			m.DurationMs = number(value).Value
+			m.DurationMs = number(value)
 		case "billedDurationMs":
 			m.BilledDurationMs = number(value)
 		default:
@@ -141,7 +207,7 @@ func (r *StartRecord) Decode(event Event) (unknown int, err error) {
 		case "tenantId":
 			r.TenantID = text(value)
 		case "tracing":
-			r.Tracing, unknown = tracing(value)
+			unknown = r.Tracing.decode(value)
 		default:
 			return 1
 		}
@@ -161,17 +227,13 @@ func (r *RuntimeDoneRecord) Decode(event Event) (unknown int, err error) {
 		case "errorType":
 			r.ErrorType = text(value)
 		case "metrics":
-			r.Metrics = nil
-			if rawjson.KindOf(value) == rawjson.KindObject {
-				r.Metrics = &RuntimeDoneMetrics{}
-				unknown = r.Metrics.decode(value)
-			}
+			unknown = r.Metrics.decode(value)
 		case "spans":
 			r.Spans, unknown = spans(value)
 		case "tenantId":
 			r.TenantID = text(value)
 		case "tracing":
-			r.Tracing, unknown = tracing(value)
+			unknown = (&TraceContext{}).decode(value)
 		default:
 			return 1
 		}
@@ -180,10 +242,11 @@ func (r *RuntimeDoneRecord) Decode(event Event) (unknown int, err error) {
 }
 
 func (m *RuntimeDoneMetrics) decode(object []byte) (unknown int) {
+	*m = RuntimeDoneMetrics{}
 	return fields(object, func(name, value []byte) (unknown int) {
 		switch string(name) {
 		case "durationMs":
-			m.DurationMs = number(value).Value
+			m.DurationMs = number(value)
 		case "producedBytes":
 			m.ProducedBytes = number(value)
 		default:
@@ -211,7 +274,7 @@ func (r *ReportRecord) Decode(event Event) (unknown int, err error) {
 		case "tenantId":
 			r.TenantID = text(value)
 		case "tracing":
-			r.Tracing, unknown = tracing(value)
+			unknown = (&TraceContext{}).decode(value)
 		default:
 			return 1
 		}
@@ -224,7 +287,7 @@ func (m *ReportMetrics) decode(object []byte) (unknown int) {
 	return fields(object, func(name, value []byte) (unknown int) {
 		switch string(name) {
 		case "durationMs":
-			m.DurationMs = number(value).Value
+			m.DurationMs = number(value)
 		case "billedDurationMs":
 			m.BilledDurationMs = number(value)
 		case "memorySizeMB":
@@ -296,11 +359,7 @@ func (r *RestoreReportRecord) Decode(event Event) (unknown int, err error) {
 		case "errorType":
 			r.ErrorType = text(value)
 		case "metrics":
-			r.Metrics = nil
-			if rawjson.KindOf(value) == rawjson.KindObject {
-				r.Metrics = &RestoreReportMetrics{}
-				unknown = r.Metrics.decode(value)
-			}
+			unknown = r.Metrics.decode(value)
 		case "spans":
 			r.Spans, unknown = spans(value)
 		default:
@@ -311,11 +370,12 @@ func (r *RestoreReportRecord) Decode(event Event) (unknown int, err error) {
 }
 
 func (m *RestoreReportMetrics) decode(object []byte) (unknown int) {
+	*m = RestoreReportMetrics{}
 	return fields(object, func(name, value []byte) (unknown int) {
 		if string(name) != "durationMs" {
 			return 1
 		}
-		m.DurationMs = number(value).Value
+		m.DurationMs = number(value)
 		return 0
 	})
 }
@@ -418,7 +478,7 @@ func spans(array []byte) (list []Span, unknown int) {
 			case "name":
 				span.Name = word(value)
 			case "start":
-				span.Start = text(value)
+				span.Start = decodeTime(value)
 			case "durationMs":
 				span.DurationMs = number(value).Value
 			default:
@@ -434,26 +494,18 @@ func spans(array []byte) (list []Span, unknown int) {
 	return list, unknown
 }
 
-// tracing returns nil for what is not an object.
-func tracing(object []byte) (context *TraceContext, unknown int) {
-	if rawjson.KindOf(object) != rawjson.KindObject {
-		return nil, 0
-	}
-	context = &TraceContext{}
-	unknown = fields(object, func(name, value []byte) (unknown int) {
+func (c *TraceContext) decode(object []byte) (unknown int) {
+	*c = TraceContext{}
+	return fields(object, func(name, value []byte) (unknown int) {
 		switch string(name) {
-		case "spanId":
-			context.SpanID = text(value)
-		case "type":
-			context.Type = word(value)
 		case "value":
-			context.Value = text(value)
+			c.Value = text(value)
+		case "spanId", "type":
 		default:
 			return 1
 		}
 		return 0
 	})
-	return context, unknown
 }
 
 func text(value []byte) string {

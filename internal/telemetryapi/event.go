@@ -91,4 +91,7 @@ type Event struct {
 	// Record is the event's payload as it came: a JSON object for platform events, a JSON string or object for log
 	// lines, empty when it was missing.
 	Record json.RawMessage
+
+	// decoded is there once the event is shared.
+	decoded *decoded
 }

@@ -34,24 +34,14 @@ type Optional struct {
 type Span struct {
 	// Name is one of `responseLatency`, `responseDuration`, `runtimeOverhead`, `extensionOverhead`, or new.
 	Name string `json:"name"`
-	// Start is RFC 3339 text as a rule. It stays text because samples of it exist that do not parse.
-	Start string `json:"start"`
+	// Start is zero if it was missing or does not parse, of which there are samples.
+	Start time.Time `json:"start"`
 	// DurationMs is in milliseconds.
 	DurationMs float64 `json:"durationMs"`
 }
 
-// StartTime returns Start as a time, and false if it does not parse.
-func (s Span) StartTime() (time.Time, bool) {
-	t, err := time.Parse(time.RFC3339Nano, s.Start)
-	return t.UTC(), err == nil
-}
-
-// TraceContext is the X-Ray trace header of an invocation.
+// TraceContext is the X-Ray trace header of an invocation. What else Lambda tells with it is of no use to anybody.
 type TraceContext struct {
-	// SpanID is the id of X-Ray's own segment. It is empty unless active tracing is on.
-	SpanID string `json:"spanId"`
-	// Type is `X-Amzn-Trace-Id`.
-	Type string `json:"type"`
 	// Value is the header: `Root=…;Parent=…;Sampled=…`, in any order, and with more fields at times.
 	Value string `json:"value"`
 }
@@ -67,20 +57,18 @@ type InitStartRecord struct {
 	// InstanceMaxMemory is in bytes.
 	InstanceMaxMemory Optional `json:"instanceMaxMemory"`
 	// RuntimeVersion and RuntimeVersionARN are empty for runtimes that Lambda does not manage.
-	RuntimeVersion    string        `json:"runtimeVersion"`
-	RuntimeVersionARN string        `json:"runtimeVersionArn"`
-	FunctionARN       string        `json:"functionArn"`
-	Tracing           *TraceContext `json:"tracing"`
+	RuntimeVersion    string `json:"runtimeVersion"`
+	RuntimeVersionARN string `json:"runtimeVersionArn"`
+	FunctionARN       string `json:"functionArn"`
 }
 
 // InitRuntimeDoneRecord is the record of EventInitRuntimeDone.
 type InitRuntimeDoneRecord struct {
-	InitializationType string        `json:"initializationType"`
-	Phase              string        `json:"phase"`
-	Status             string        `json:"status"`
-	ErrorType          string        `json:"errorType"`
-	Spans              []Span        `json:"spans"`
-	Tracing            *TraceContext `json:"tracing"`
+	InitializationType string `json:"initializationType"`
+	Phase              string `json:"phase"`
+	Status             string `json:"status"`
+	ErrorType          string `json:"errorType"`
+	Spans              []Span `json:"spans"`
 }
 
 // InitReportRecord is the record of EventInitReport.
@@ -91,38 +79,36 @@ type InitReportRecord struct {
 	ErrorType          string            `json:"errorType"`
 	Metrics            InitReportMetrics `json:"metrics"`
 	Spans              []Span            `json:"spans"`
-	Tracing            *TraceContext     `json:"tracing"`
 }
 
 // InitReportMetrics is the measured part of an InitReportRecord.
 type InitReportMetrics struct {
-	DurationMs       float64  `json:"durationMs"`
+	DurationMs       Optional `json:"durationMs"`
 	BilledDurationMs Optional `json:"billedDurationMs"`
 }
 
 // StartRecord is the record of EventStart.
 type StartRecord struct {
-	RequestID   string        `json:"requestId"`
-	Version     string        `json:"version"`
-	FunctionARN string        `json:"functionArn"`
-	TenantID    string        `json:"tenantId"`
-	Tracing     *TraceContext `json:"tracing"`
+	RequestID   string       `json:"requestId"`
+	Version     string       `json:"version"`
+	FunctionARN string       `json:"functionArn"`
+	TenantID    string       `json:"tenantId"`
+	Tracing     TraceContext `json:"tracing"`
 }
 
 // RuntimeDoneRecord is the record of EventRuntimeDone. Managed Instances have none.
 type RuntimeDoneRecord struct {
-	RequestID string              `json:"requestId"`
-	Status    string              `json:"status"`
-	ErrorType string              `json:"errorType"`
-	Metrics   *RuntimeDoneMetrics `json:"metrics"`
-	Spans     []Span              `json:"spans"`
-	TenantID  string              `json:"tenantId"`
-	Tracing   *TraceContext       `json:"tracing"`
+	RequestID string             `json:"requestId"`
+	Status    string             `json:"status"`
+	ErrorType string             `json:"errorType"`
+	Metrics   RuntimeDoneMetrics `json:"metrics"`
+	Spans     []Span             `json:"spans"`
+	TenantID  string             `json:"tenantId"`
 }
 
 // RuntimeDoneMetrics is the measured part of a RuntimeDoneRecord.
 type RuntimeDoneMetrics struct {
-	DurationMs    float64  `json:"durationMs"`
+	DurationMs    Optional `json:"durationMs"`
 	ProducedBytes Optional `json:"producedBytes"`
 }
 
@@ -134,13 +120,12 @@ type ReportRecord struct {
 	Metrics   ReportMetrics `json:"metrics"`
 	Spans     []Span        `json:"spans"`
 	TenantID  string        `json:"tenantId"`
-	Tracing   *TraceContext `json:"tracing"`
 }
 
 // ReportMetrics is the measured part of a ReportRecord. Managed Instances report DurationMs only. The platform's MB
 // is 1,048,576 bytes.
 type ReportMetrics struct {
-	DurationMs              float64  `json:"durationMs"`
+	DurationMs              Optional `json:"durationMs"`
 	BilledDurationMs        Optional `json:"billedDurationMs"`
 	MemorySizeMB            Optional `json:"memorySizeMB"`
 	MaxMemoryUsedMB         Optional `json:"maxMemoryUsedMB"`
@@ -170,15 +155,15 @@ type RestoreRuntimeDoneRecord struct {
 
 // RestoreReportRecord is the record of EventRestoreReport.
 type RestoreReportRecord struct {
-	Status    string                `json:"status"`
-	ErrorType string                `json:"errorType"`
-	Metrics   *RestoreReportMetrics `json:"metrics"`
-	Spans     []Span                `json:"spans"`
+	Status    string               `json:"status"`
+	ErrorType string               `json:"errorType"`
+	Metrics   RestoreReportMetrics `json:"metrics"`
+	Spans     []Span               `json:"spans"`
 }
 
 // RestoreReportMetrics is the measured part of a RestoreReportRecord.
 type RestoreReportMetrics struct {
-	DurationMs float64 `json:"durationMs"`
+	DurationMs Optional `json:"durationMs"`
 }
 
 // ExtensionRecord is the record of EventExtension.
@@ -205,10 +190,16 @@ type LogsDroppedRecord struct {
 	Reason string `json:"reason"`
 }
 
-// RequestID returns the id of the invocation that the event says it belongs to, without decoding the record. It is
-// empty when the event does not say: for lines of text, for what happens outside of invocations, and so on. Java's
+// RequestID returns the id of the invocation that the event says it belongs to, without decoding the record unless the
+// event is shared. It is empty when the event does not say: for lines of text, for what happens outside of invocations, and so on. Java's
 // runtime calls it `AWSRequestId` in log lines.
 func (e Event) RequestID() string {
+	if e.decoded != nil {
+		record, _, _ := e.Decoded()
+		if id := requestID(record); id != "" {
+			return id
+		}
+	}
 	id := ""
 	for key, value := range rawjson.Fields(e.Record) {
 		if rawjson.Is(key, "requestId") || (id == "" && rawjson.Is(key, "AWSRequestId")) {
@@ -218,6 +209,20 @@ func (e Event) RequestID() string {
 		}
 	}
 	return id
+}
+
+// requestID returns the id of a record that has one.
+func requestID(record Decoder) string {
+	switch r := record.(type) {
+	case *StartRecord:
+		return r.RequestID
+	case *RuntimeDoneRecord:
+		return r.RequestID
+	case *ReportRecord:
+		return r.RequestID
+	default:
+		return ""
+	}
 }
 
 // Stream says which stream the event came with. What is neither a line of the function nor of an extension is the

@@ -18,7 +18,7 @@ func TestContractRecords(t *testing.T) {
 	require.Zero(t, batch.Unknown)
 	seen := map[EventType]bool{}
 	for _, event := range batch.Events {
-		record := recordOf(event.Type)
+		record := newRecord(event.Type)
 		if record == nil {
 			continue
 		}
@@ -49,7 +49,7 @@ func TestDecodeRecord(t *testing.T) {
 		{
 			name:    "unknown fields",
 			record:  `{"phase":"init","new":{"a":[1]},"tracing":{"x":1,"value":"Root=1"},"newer":null}`,
-			want:    InitStartRecord{Phase: "init", Tracing: &TraceContext{Value: "Root=1"}},
+			want:    InitStartRecord{Phase: "init"},
 			unknown: 3,
 		},
 		{
@@ -66,8 +66,8 @@ func TestDecodeRecord(t *testing.T) {
 		},
 		{
 			name:   "the last one counts",
-			record: `{"phase":"init","tracing":{"value":"a"},"phase":"invoke","tracing":{"type":"b"}}`,
-			want:   InitStartRecord{Phase: "invoke", Tracing: &TraceContext{Type: "b"}},
+			record: `{"phase":"init","functionName":"f","phase":"invoke","functionName":7}`,
+			want:   InitStartRecord{Phase: "invoke"},
 		},
 		{name: "memory", record: `{"instanceMaxMemory":10737418240}`, want: memory(10 << 30)},
 		{name: "memory of 64 bits", record: `{"instanceMaxMemory":18446744073709551615}`, want: memory(1 << 64)},
@@ -92,7 +92,7 @@ func TestDecodeRecord(t *testing.T) {
 			}
 			require.Equal(t, tt.want, got)
 
-			got = InitStartRecord{FunctionName: "from before", Tracing: &TraceContext{}}
+			got = InitStartRecord{FunctionName: "from before"}
 			unknown, _ := got.Decode(event)
 			require.Equal(t, tt.want, got)
 			require.Equal(t, tt.unknown, unknown)
@@ -129,7 +129,7 @@ func TestDecodeShapes(t *testing.T) {
 				`"metrics":{"durationMs":463.512,"billedDurationMs":463.9}}`,
 			want: &InitReportRecord{
 				InitializationType: "snap-start", Phase: "snap-start",
-				Metrics: InitReportMetrics{DurationMs: 463.512, BilledDurationMs: set(463.9)},
+				Metrics: InitReportMetrics{DurationMs: set(463.512), BilledDurationMs: set(463.9)},
 			},
 		},
 		{
@@ -137,6 +137,12 @@ func TestDecodeShapes(t *testing.T) {
 			text: `{"requestId":"a","tenantId":"blue"}`,
 			want: &StartRecord{RequestID: "a", TenantID: "blue"},
 		},
+		{
+			name: "of a trace", typ: EventStart,
+			text: `{"tracing":{"value":"a"},"tracing":{"spanId":"0","type":"X-Amzn-Trace-Id","value":"Root=1"}}`,
+			want: &StartRecord{Tracing: TraceContext{Value: "Root=1"}},
+		},
+		{name: "of another trace", typ: EventStart, text: `{"tracing":{"value":"a"},"tracing":[]}`, want: &StartRecord{}},
 		{
 			name: "no metrics", typ: EventRuntimeDone,
 			text: `{"requestId":"a","status":"failure","errorType":"Sandbox.Failure","metrics":null}`,
@@ -147,7 +153,7 @@ func TestDecodeShapes(t *testing.T) {
 			text: `{"metrics":{},"spans":[7,{"name":"new","start":1,"durationMs":"2"},` +
 				`{"name":"runtimeOverhead","start":"x:y"}]}`,
 			want: &RuntimeDoneRecord{
-				Metrics: &RuntimeDoneMetrics{}, Spans: []Span{{Name: "new"}, {Name: "runtimeOverhead", Start: "x:y"}},
+				Spans: []Span{{Name: "new"}, {Name: "runtimeOverhead"}},
 			},
 		},
 		{
@@ -155,8 +161,10 @@ func TestDecodeShapes(t *testing.T) {
 			text: `{"requestId":"a","status":"success","metrics":{"durationMs":12.345},` +
 				`"spans":[{"name":"responseLatency","start":"2026-07-01T09:00:06.001Z","durationMs":11}]}`,
 			want: &ReportRecord{
-				RequestID: "a", Status: "success", Metrics: ReportMetrics{DurationMs: 12.345},
-				Spans: []Span{{Name: "responseLatency", Start: "2026-07-01T09:00:06.001Z", DurationMs: 11}},
+				RequestID: "a", Status: "success", Metrics: ReportMetrics{DurationMs: set(12.345)},
+				Spans: []Span{{
+					Name: "responseLatency", Start: time.Date(2026, time.July, 1, 9, 0, 6, 1e6, time.UTC), DurationMs: 11,
+				}},
 			},
 		},
 		{
@@ -164,7 +172,7 @@ func TestDecodeShapes(t *testing.T) {
 			text: `{"requestId":"a","metrics":{"durationMs":1e3,"billedDurationMs":1698.5,` +
 				`"memorySizeMB":9007199254740993,"maxMemoryUsedMB":18446744073709551615}}`,
 			want: &ReportRecord{RequestID: "a", Metrics: ReportMetrics{
-				DurationMs: 1000, BilledDurationMs: set(1698.5), MemorySizeMB: set(1 << 53), MaxMemoryUsedMB: set(1 << 64),
+				DurationMs: set(1000), BilledDurationMs: set(1698.5), MemorySizeMB: set(1 << 53), MaxMemoryUsedMB: set(1 << 64),
 			}},
 		},
 		{name: "an empty restore", typ: EventRestoreStart, text: `{}`, want: &RestoreStartRecord{}},
@@ -203,7 +211,7 @@ func TestDecodeShapes(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			event := Event{Type: tt.typ, Record: json.RawMessage(tt.text)}
-			got := recordOf(tt.typ)
+			got := newRecord(tt.typ)
 			unknown, err := got.Decode(event)
 			require.NoError(t, err)
 			require.Zero(t, unknown)
@@ -220,7 +228,7 @@ func TestDecodeCopies(t *testing.T) {
 	require.NoError(t, err)
 	var before, after []Decoder
 	for _, event := range batch.Events {
-		if record := recordOf(event.Type); record != nil {
+		if record := newRecord(event.Type); record != nil {
 			_, err := record.Decode(event)
 			require.NoError(t, err)
 			before, after = append(before, record), append(after, slowRecord(t, event))
@@ -230,12 +238,40 @@ func TestDecodeCopies(t *testing.T) {
 	require.Equal(t, after, before)
 }
 
-func TestSpanStartTime(t *testing.T) {
-	start, ok := Span{Start: "2024-05-20T16:29:45.008Z"}.StartTime()
-	require.True(t, ok)
-	require.Equal(t, time.Date(2024, time.May, 20, 16, 29, 45, 8000000, time.UTC), start)
-	_, ok = Span{Start: "2024-05-20T12:01:23:521Z"}.StartTime()
-	require.False(t, ok)
+// TestSharedRecords makes sure that a shared event has its record decoded once, and others say the same.
+func TestSharedRecords(t *testing.T) {
+	batch, err := Decode(readContract(t))
+	require.NoError(t, err)
+	batch.Events = append(batch.Events,
+		Event{Type: EventStart, Record: json.RawMessage(`{"requestId":"a","new":1}`)},
+		Event{Type: EventStart, Record: json.RawMessage(`{"requestId":"a",`)},
+		Event{Type: EventReport, Record: json.RawMessage(`{"AWSRequestId":"a"}`)},
+		Event{Type: EventReport}, Event{Type: "platform.new", Record: json.RawMessage(`{"requestId":"a"}`)})
+	for _, event := range batch.Events {
+		record, unknown, err := event.Decoded()
+		again, _, _ := event.Decoded()
+		require.Equal(t, record, again)
+		if record != nil {
+			require.NotSame(t, record, again)
+		}
+
+		shared := event
+		shared.Share()
+		copied := shared
+		got, gotUnknown, gotErr := copied.Decoded()
+		require.Equal(t, record, got, event.Type)
+		require.Equal(t, unknown, gotUnknown)
+		require.Equal(t, err, gotErr)
+		require.Equal(t, event.RequestID(), copied.RequestID())
+		shared.Share()
+		if again, _, _ = shared.Decoded(); record != nil {
+			require.Same(t, got, again)
+		}
+	}
+	line := Event{Type: EventFunction, Record: json.RawMessage(`"text"`)}
+	shared := line
+	shared.Share()
+	require.Equal(t, line, shared, "a line has nothing to share")
 }
 
 func TestRequestID(t *testing.T) {

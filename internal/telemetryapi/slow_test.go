@@ -13,39 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// recordOf returns an empty record of the type that belongs to an event type, or nil for what has none.
-func recordOf(typ EventType) Decoder {
-	switch typ {
-	case EventInitStart:
-		return &InitStartRecord{}
-	case EventInitRuntimeDone:
-		return &InitRuntimeDoneRecord{}
-	case EventInitReport:
-		return &InitReportRecord{}
-	case EventStart:
-		return &StartRecord{}
-	case EventRuntimeDone:
-		return &RuntimeDoneRecord{}
-	case EventReport:
-		return &ReportRecord{}
-	case EventRestoreStart:
-		return &RestoreStartRecord{}
-	case EventRestoreRuntimeDone:
-		return &RestoreRuntimeDoneRecord{}
-	case EventRestoreReport:
-		return &RestoreReportRecord{}
-	case EventExtension:
-		return &ExtensionRecord{}
-	case EventTelemetrySubscription:
-		return &TelemetrySubscriptionRecord{}
-	case EventLogsDropped:
-		return &LogsDroppedRecord{}
-	default:
-		return nil
-	}
-}
-
-// platformEvents are the event types that recordOf has a record for.
+// platformEvents are the event types that have a record.
 func platformEvents() []EventType {
 	return []EventType{
 		EventInitStart, EventInitRuntimeDone, EventInitReport, EventStart, EventRuntimeDone, EventReport, EventRestoreStart,
@@ -74,7 +42,7 @@ func slowDecode(tb testing.TB, body []byte) Batch {
 		if record := object["record"]; string(record) != "null" {
 			event.Record = record
 		}
-		if recordOf(event.Type) == nil && event.Type != EventFunction && event.Type != EventExtensionLog {
+		if newRecord(event.Type) == nil && event.Type != EventFunction && event.Type != EventExtensionLog {
 			batch.Unknown++
 		}
 		batch.Events = append(batch.Events, event)
@@ -85,7 +53,7 @@ func slowDecode(tb testing.TB, body []byte) Batch {
 // slowRecord is Decode of the record types in terms of encoding/json and the names in their tags.
 func slowRecord(tb testing.TB, event Event) Decoder {
 	tb.Helper()
-	record := recordOf(event.Type)
+	record := newRecord(event.Type)
 	require.NotNil(tb, record)
 	slowField(event.Record, reflect.ValueOf(record).Elem(), "")
 	return record

@@ -173,23 +173,26 @@ func (m *logMapper) fill(record plog.LogRecord, event telemetryapi.Event, state 
 // before takes from an event what holds for itself and those behind it.
 func (s *streamState) before(event telemetryapi.Event) {
 	switch event.Type {
-	case telemetryapi.EventInitStart:
-		// A record that is no object leaves the fields empty, and the state as it is.
-		r, _ := telemetryapi.DecodeRecord[telemetryapi.InitStartRecord](event)
+	case telemetryapi.EventInitStart, telemetryapi.EventRestoreStart, telemetryapi.EventStart:
+	default:
+		return
+	}
+	// A record that is no object leaves the fields empty, and the state as it is.
+	record, _, _ := event.Decoded()
+	switch r := record.(type) {
+	case *telemetryapi.InitStartRecord:
 		if s.describe(event.Time, firstNonEmpty(r.InstanceID, s.instance), r.FunctionVersion) && r.Phase != phaseInvoke {
 			s.requestID = ""
 		}
-	case telemetryapi.EventRestoreStart:
+	case *telemetryapi.RestoreStartRecord:
 		// What an Init before has said is about the environment that the snapshot is of.
-		r, _ := telemetryapi.DecodeRecord[telemetryapi.RestoreStartRecord](event)
 		if s.describe(event.Time, r.InstanceID, r.FunctionVersion) {
 			s.requestID = ""
 		}
-	case telemetryapi.EventStart:
+	case *telemetryapi.StartRecord:
 		if !event.Time.IsZero() && !event.Time.After(s.started) {
 			return
 		}
-		r, _ := telemetryapi.DecodeRecord[telemetryapi.StartRecord](event)
 		s.started = event.Time
 		s.requestID = r.RequestID
 		s.version = firstNonEmpty(r.Version, s.version)
@@ -205,7 +208,6 @@ func (s *streamState) after(event telemetryapi.Event) {
 		if id := event.RequestID(); id == "" || id == s.requestID {
 			s.requestID = ""
 		}
-	default:
 	}
 }
 

@@ -293,7 +293,9 @@ func (r *telemetryReceiver) consume(ctx context.Context, events []telemetryapi.E
 	defer cancel()
 	defer context.AfterFunc(r.aborted, cancel)()
 
-	for _, event := range events {
+	for i := range events {
+		events[i].Share() // by what makes spans, metrics and logs
+		event := events[i]
 		if r.spans != nil {
 			r.hint(event)
 			r.spans.Observe(event)

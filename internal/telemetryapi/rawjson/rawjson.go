@@ -71,15 +71,23 @@ type Array struct {
 
 // OpenArray starts reading text. The error is ErrNotArray when text does not begin as an array does.
 func OpenArray(text []byte) (*Array, error) {
-	i := skipSpace(text, 0)
-	if i == len(text) || text[i] != '[' {
+	a := &Array{}
+	if !a.open(text) {
 		return nil, ErrNotArray
 	}
-	a := &Array{text: text, pos: skipSpace(text, i+1)}
+	return a, nil
+}
+
+func (a *Array) open(text []byte) bool {
+	i := skipSpace(text, 0)
+	if i == len(text) || text[i] != '[' {
+		return false
+	}
+	a.text, a.pos = text, skipSpace(text, i+1)
 	if a.pos < len(text) && text[a.pos] == ']' {
 		a.finish()
 	}
-	return a, nil
+	return true
 }
 
 // Next returns the text of the next element without white space around it. The element's own syntax is not checked,
@@ -151,8 +159,8 @@ func (a *Array) fail(format string, args ...any) bool {
 // Elements iterates over the elements of a valid JSON array. It yields nothing for another value.
 func Elements(array []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		a, err := OpenArray(array)
-		if err != nil {
+		var a Array // on the stack
+		if !a.open(array) {
 			return
 		}
 		for element, ok := a.Next(); ok; element, ok = a.Next() {

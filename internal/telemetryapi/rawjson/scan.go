@@ -12,8 +12,8 @@ import (
 // as valid as the scanner did.
 const maxDepth = 10000
 
-// Object calls field with the name and the value of each field of the JSON object in text, in the order of the text
-// and with duplicates. Names come without quotes and escapes. The text is checked on the way, in the same pass: the
+// Object calls field, unless it is nil, with the name and the value of each field of the JSON object in text, in the order
+// of the text and with duplicates. Names come without quotes and escapes. The text is checked on the way, in the same pass: the
 // result is false when it is not one well-formed object, and then what field was told is worthless.
 func Object(text []byte, field func(name, value []byte)) bool {
 	end := scanObject(text, skipSpace(text, 0), 1, field)

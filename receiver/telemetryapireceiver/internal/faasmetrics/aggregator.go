@@ -134,117 +134,87 @@ func (a *Aggregator) Observe(event telemetryapi.Event) (understood bool) {
 		return true
 	}
 	switch event.Type {
-	case telemetryapi.EventInitStart:
-		var r telemetryapi.InitStartRecord
-		err := a.read(event, &r)
-		if err != nil {
-			return false
-		}
-		a.observeInit(r.InitializationType, r.Phase)
-	case telemetryapi.EventInitRuntimeDone:
-		var r telemetryapi.InitRuntimeDoneRecord
-		err := a.read(event, &r)
-		if err != nil {
-			return false
-		}
-		// The phase may be missing here, so this event alone does not tell that there was an init.
-		if r.Phase == "" || a.observeInit(r.InitializationType, r.Phase) {
-			a.init.done = outcome{seen: true, at: event.Time, status: r.Status, errorType: r.ErrorType}
-		}
-	case telemetryapi.EventInitReport:
-		var r telemetryapi.InitReportRecord
-		err := a.read(event, &r)
-		if err != nil {
-			return false
-		}
-		if a.observeInit(r.InitializationType, r.Phase) {
-			a.init.report = outcome{seen: true, at: event.Time, status: r.Status, errorType: r.ErrorType}
-			a.init.duration = positive(r.Metrics.DurationMs)
-		}
 	case telemetryapi.EventRestoreStart:
 		a.observeRestoreStart(event.Time)
+		return true
+	case telemetryapi.EventInitStart, telemetryapi.EventInitRuntimeDone, telemetryapi.EventInitReport:
 	case telemetryapi.EventStart, telemetryapi.EventRuntimeDone, telemetryapi.EventReport,
 		telemetryapi.EventRestoreRuntimeDone, telemetryapi.EventRestoreReport, telemetryapi.EventLogsDropped:
 		if event.Time.After(a.latest) {
 			a.latest = event.Time
 		}
-		return a.observeLater(event)
+		a.invoked = a.invoked || event.Type == telemetryapi.EventStart
 	default:
+		return true
+	}
+	record, unknown, err := event.Decoded()
+	a.unknownFields += unknown
+	return err == nil && a.observeRecord(event.Time, record)
+}
+
+// observeRecord takes the record of an event of the given time.
+func (a *Aggregator) observeRecord(at time.Time, record telemetryapi.Decoder) (understood bool) {
+	switch r := record.(type) {
+	case *telemetryapi.InitStartRecord:
+		a.observeInit(r.InitializationType, r.Phase)
+	case *telemetryapi.InitRuntimeDoneRecord:
+		// The phase may be missing here, so this event alone does not tell that there was an init.
+		if r.Phase == "" || a.observeInit(r.InitializationType, r.Phase) {
+			a.init.done = outcome{seen: true, at: at, status: r.Status, errorType: r.ErrorType}
+		}
+	case *telemetryapi.InitReportRecord:
+		if a.observeInit(r.InitializationType, r.Phase) {
+			a.init.report = outcome{seen: true, at: at, status: r.Status, errorType: r.ErrorType}
+			a.init.duration = positive(r.Metrics.DurationMs)
+		}
+	case *telemetryapi.RestoreRuntimeDoneRecord:
+		a.restore.seen = true
+		a.restore.done = outcome{seen: true, at: at, status: r.Status, errorType: r.ErrorType}
+	case *telemetryapi.RestoreReportRecord:
+		a.restore.seen = true
+		a.restore.report = outcome{seen: true, at: at, status: r.Status, errorType: r.ErrorType}
+		if r.Metrics.DurationMs.Set {
+			a.restore.duration = positive(r.Metrics.DurationMs)
+		}
+	case *telemetryapi.LogsDroppedRecord:
+		a.observeDrop(drop{at: at, records: r.DroppedRecords, bytes: r.DroppedBytes})
+	default:
+		return a.observeInvocation(at, record)
 	}
 	return true
 }
 
-// observeLater is for what happens after an init or a restore has begun.
-func (a *Aggregator) observeLater(event telemetryapi.Event) (understood bool) {
-	switch event.Type {
-	case telemetryapi.EventStart:
-		a.invoked = true
-		var r telemetryapi.StartRecord
-		err := a.read(event, &r)
-		if err != nil || r.RequestID == "" {
+// observeInvocation takes the record of one of an invocation's events.
+func (a *Aggregator) observeInvocation(at time.Time, record telemetryapi.Decoder) (understood bool) {
+	switch r := record.(type) {
+	case *telemetryapi.StartRecord:
+		if r.RequestID == "" {
 			return false
 		}
 		if a.managed() {
 			return true // so many run at once that the room is for those that end
 		}
-		if i := a.attempt(r.RequestID, event.Time, startTime); i != nil {
+		if i := a.attempt(r.RequestID, at, startTime); i != nil {
 			i.started = true
 		}
-	case telemetryapi.EventRuntimeDone:
-		var r telemetryapi.RuntimeDoneRecord
-		err := a.read(event, &r)
-		if err != nil || r.RequestID == "" {
+	case *telemetryapi.RuntimeDoneRecord:
+		if r.RequestID == "" {
 			return false
 		}
-		if i := a.attempt(r.RequestID, event.Time, doneTime); i != nil {
-			i.observeDone(event, r)
+		if i := a.attempt(r.RequestID, at, doneTime); i != nil {
+			i.observeDone(at, r)
 		}
-	case telemetryapi.EventReport:
-		var r telemetryapi.ReportRecord
-		err := a.read(event, &r)
-		if err != nil || r.RequestID == "" {
+	case *telemetryapi.ReportRecord:
+		if r.RequestID == "" {
 			return false
 		}
-		if i := a.attempt(r.RequestID, event.Time, reportTime); i != nil {
-			i.observeReport(event, r)
+		if i := a.attempt(r.RequestID, at, reportTime); i != nil {
+			i.observeReport(at, r)
 		}
 		keep(&a.init.fallback, r.Metrics.InitDurationMs)
 		keep(&a.restore.fallback, r.Metrics.RestoreDurationMs)
-	case telemetryapi.EventRestoreRuntimeDone:
-		var r telemetryapi.RestoreRuntimeDoneRecord
-		err := a.read(event, &r)
-		if err != nil {
-			return false
-		}
-		a.restore.seen = true
-		a.restore.done = outcome{seen: true, at: event.Time, status: r.Status, errorType: r.ErrorType}
-	case telemetryapi.EventRestoreReport:
-		var r telemetryapi.RestoreReportRecord
-		err := a.read(event, &r)
-		if err != nil {
-			return false
-		}
-		a.restore.seen = true
-		a.restore.report = outcome{seen: true, at: event.Time, status: r.Status, errorType: r.ErrorType}
-		if r.Metrics != nil {
-			a.restore.duration = positive(r.Metrics.DurationMs)
-		}
-	default:
-		var r telemetryapi.LogsDroppedRecord
-		err := a.read(event, &r)
-		if err != nil {
-			return false
-		}
-		a.observeDrop(drop{at: event.Time, records: r.DroppedRecords, bytes: r.DroppedBytes})
 	}
 	return true
-}
-
-// read decodes an event's record, and counts the fields that it does not know.
-func (a *Aggregator) read(event telemetryapi.Event, record telemetryapi.Decoder) error {
-	unknown, err := record.Decode(event)
-	a.unknownFields += unknown
-	return err
 }
 
 // UnknownFields is how many fields the events had that this version does not know.
@@ -308,8 +278,8 @@ func (a *Aggregator) observeDrop(d drop) {
 		a.drops = append(a.drops[:0], a.drops[1:]...)
 	}
 	a.drops = append(a.drops, d)
-	a.record(droppedRecords, positive(d.records))
-	a.record(droppedBytes, positive(d.bytes))
+	a.record(droppedRecords, positive(telemetryapi.Optional{Value: d.records, Set: true}))
+	a.record(droppedBytes, positive(telemetryapi.Optional{Value: d.bytes, Set: true}))
 }
 
 // ObserveUsage takes note of what an invocation used, and of what is in use at its end. On Managed Instances there is

@@ -97,23 +97,21 @@ func (s *invocationSpans) add(spans []telemetryapi.Span) {
 	}
 }
 
-func (i *invocation) observeDone(event telemetryapi.Event, r telemetryapi.RuntimeDoneRecord) {
+func (i *invocation) observeDone(at time.Time, r *telemetryapi.RuntimeDoneRecord) {
 	if i.done.seen {
 		return
 	}
-	i.done = outcome{seen: true, at: event.Time, status: r.Status, errorType: r.ErrorType}
-	if r.Metrics != nil {
-		i.runtime = positive(r.Metrics.DurationMs)
-		i.produced = r.Metrics.ProducedBytes
-	}
+	i.done = outcome{seen: true, at: at, status: r.Status, errorType: r.ErrorType}
+	i.runtime = positive(r.Metrics.DurationMs)
+	i.produced = r.Metrics.ProducedBytes
 	i.spans.add(r.Spans)
 }
 
-func (i *invocation) observeReport(event telemetryapi.Event, r telemetryapi.ReportRecord) {
+func (i *invocation) observeReport(at time.Time, r *telemetryapi.ReportRecord) {
 	if i.report.seen {
 		return
 	}
-	i.report = outcome{seen: true, at: event.Time, status: r.Status, errorType: r.ErrorType}
+	i.report = outcome{seen: true, at: at, status: r.Status, errorType: r.ErrorType}
 	i.total = positive(r.Metrics.DurationMs)
 	i.billed = r.Metrics.BilledDurationMs
 	i.billedRestore = r.Metrics.BilledRestoreDurationMs
@@ -122,8 +120,11 @@ func (i *invocation) observeReport(event telemetryapi.Event, r telemetryapi.Repo
 	i.spans.add(r.Spans)
 }
 
-// positive takes a zero for a number that is missing, where the record does not tell.
-func positive(v float64) telemetryapi.Optional { return telemetryapi.Optional{Value: v, Set: v > 0} }
+// positive takes a zero for a number that is missing: nothing takes no time at all.
+func positive(n telemetryapi.Optional) telemetryapi.Optional {
+	n.Set = n.Set && n.Value > 0
+	return n
+}
 
 func firstSet(a, b telemetryapi.Optional) telemetryapi.Optional {
 	if a.Set {

@@ -173,12 +173,13 @@ func (b *Builder) Observe(event telemetryapi.Event) {
 	default:
 		return
 	}
-	r, ok := decodeRecord(event.Record)
-	if !ok && len(event.Record) > 0 {
+	decoded, _, err := event.Decoded()
+	if err != nil {
 		b.stats.Malformed++
 		return
 	}
-	o := observed{record: r, kind: event.Type, at: timestamp(event.Time)}
+	o := observed{kind: event.Type, at: timestamp(event.Time)}
+	o.take(decoded)
 	if o.timed = o.at != 0; !o.timed {
 		o.at = b.now()
 	}

@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -420,15 +422,16 @@ func TestIDsAreNeverZero(t *testing.T) {
 
 func TestTextIsBounded(t *testing.T) {
 	t.Parallel()
-	long := make([]byte, 0, 4*maxTextBytes)
-	long = append(long, '"')
-	for range maxTextBytes {
-		long = append(long, "é"...)
-	}
-	long = append(long, '"')
+	long := strings.Repeat("é", maxTextBytes)
 	require.LessOrEqual(t, len(text(long)), maxTextBytes)
-	many := "[" + strings.Repeat(`{"name":"x"},`, 5*maxPlatformSpans) + "{}]"
-	require.Len(t, decodeSpans([]byte(many)), maxPlatformSpans)
+	require.True(t, utf8.ValidString(text("x"+long)))
+	var r record
+	r.take(&telemetryapi.RuntimeDoneRecord{
+		RequestID: long, Spans: slices.Repeat([]telemetryapi.Span{{Name: long}, {}}, 5*maxPlatformSpans),
+	})
+	require.Equal(t, text(long), r.requestID)
+	require.Len(t, r.spans, maxPlatformSpans)
+	require.Equal(t, text(long), r.spans[maxPlatformSpans-1].name)
 }
 
 func TestTimestamp(t *testing.T) {

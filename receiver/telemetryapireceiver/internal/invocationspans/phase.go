@@ -192,7 +192,7 @@ func (b *Builder) finish(p *phase, o *observed) {
 	}
 	p.spans = append(p.spans, o.spans...)
 	switch duration := o.durationMs.milliseconds(); {
-	case !o.durationMs.known:
+	case !o.durationMs.Set:
 		p.end = max(p.end, o.at)
 	case p.begin == 0:
 		p.begin, p.end = o.at-min(duration, o.at), o.at

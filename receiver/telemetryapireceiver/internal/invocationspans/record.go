@@ -4,14 +4,12 @@
 package invocationspans
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
-	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi/rawjson"
 )
 
 const (
@@ -45,10 +43,7 @@ type record struct {
 }
 
 // number is a number that may be missing.
-type number struct {
-	value float64
-	known bool
-}
+type number telemetryapi.Optional
 
 // platformSpan is a stretch of time that the platform measured.
 type platformSpan struct {
@@ -57,120 +52,75 @@ type platformSpan struct {
 	duration pcommon.Timestamp
 }
 
-// decodeRecord reads a record. It is false for what is not an object; fields of another type than expected are as good as
-// missing.
-func decodeRecord(raw []byte) (r record, ok bool) {
-	for key, value := range rawjson.Fields(raw) {
-		switch string(key) {
-		case `"requestId"`:
-			r.requestID = text(value)
-		case `"status"`:
-			r.status = text(value)
-		case `"errorType"`:
-			r.errorType = text(value)
-		case `"phase"`:
-			r.phase = text(value)
-		case `"initializationType"`:
-			r.initializationType = text(value)
-		case `"functionName"`:
-			r.functionName = text(value)
-		case `"functionArn"`:
-			r.functionARN = text(value)
-		case `"version"`:
-			r.version = text(value)
-		case `"tenantId"`:
-			r.tenantID = text(value)
-		case `"tracing"`:
-			for key, value := range rawjson.Fields(value) {
-				if string(key) == `"value"` {
-					r.xray = text(value)
-				}
-			}
-		case `"metrics"`:
-			r.decodeMetrics(value)
-		case `"spans"`:
-			r.spans = decodeSpans(value)
-		}
-	}
-	return r, rawjson.KindOf(raw) == rawjson.KindObject
-}
-
-func (r *record) decodeMetrics(raw []byte) {
-	for key, value := range rawjson.Fields(raw) {
-		switch string(key) {
-		case `"durationMs"`:
-			r.durationMs = decodeNumber(value)
-		case `"producedBytes"`:
-			r.producedBytes = decodeNumber(value)
-		case `"billedDurationMs"`:
-			r.billedDurationMs = decodeNumber(value)
-		case `"memorySizeMB"`:
-			r.memorySizeMB = decodeNumber(value)
-		case `"maxMemoryUsedMB"`:
-			r.maxMemoryUsedMB = decodeNumber(value)
-		}
+// take fills in what a decoded record says.
+func (r *record) take(decoded telemetryapi.Decoder) {
+	switch d := decoded.(type) {
+	case *telemetryapi.InitStartRecord:
+		r.phase, r.initializationType = text(d.Phase), text(d.InitializationType)
+		r.functionName = text(d.FunctionName)
+	case *telemetryapi.InitRuntimeDoneRecord:
+		r.phase, r.initializationType = text(d.Phase), text(d.InitializationType)
+		r.end(d.Status, d.ErrorType, d.Spans)
+	case *telemetryapi.InitReportRecord:
+		r.phase, r.initializationType = text(d.Phase), text(d.InitializationType)
+		r.end(d.Status, d.ErrorType, d.Spans)
+		r.durationMs = number(d.Metrics.DurationMs)
+	case *telemetryapi.RestoreStartRecord:
+		r.functionName = text(d.FunctionName)
+	case *telemetryapi.RestoreRuntimeDoneRecord:
+		r.end(d.Status, d.ErrorType, d.Spans)
+	case *telemetryapi.RestoreReportRecord:
+		r.end(d.Status, d.ErrorType, d.Spans)
+		r.durationMs = number(d.Metrics.DurationMs)
+	case *telemetryapi.StartRecord:
+		r.requestID = text(d.RequestID)
+		r.functionARN, r.version, r.tenantID = text(d.FunctionARN), text(d.Version), text(d.TenantID)
+		r.xray = text(d.Tracing.Value)
+	case *telemetryapi.RuntimeDoneRecord:
+		r.requestID = text(d.RequestID)
+		r.end(d.Status, d.ErrorType, d.Spans)
+		r.durationMs, r.producedBytes = number(d.Metrics.DurationMs), number(d.Metrics.ProducedBytes)
+	case *telemetryapi.ReportRecord:
+		r.requestID = text(d.RequestID)
+		r.end(d.Status, d.ErrorType, d.Spans)
+		r.durationMs, r.billedDurationMs = number(d.Metrics.DurationMs), number(d.Metrics.BilledDurationMs)
+		r.memorySizeMB, r.maxMemoryUsedMB = number(d.Metrics.MemorySizeMB), number(d.Metrics.MaxMemoryUsedMB)
 	}
 }
 
-func decodeSpans(raw []byte) (spans []platformSpan) {
-	for element := range rawjson.Elements(raw) {
-		var span platformSpan
-		for key, value := range rawjson.Fields(element) {
-			switch string(key) {
-			case `"name"`:
-				span.name = text(value)
-			case `"start"`:
-				var t time.Time
-				_ = t.UnmarshalJSON(value) // what does not parse is not known, no more than what is missing
-				span.start = timestamp(t)
-			case `"durationMs"`:
-				span.duration = decodeNumber(value).milliseconds()
-			}
-		}
-		if span.name == "" {
+// end fills in how something ended, and what was measured meanwhile.
+func (r *record) end(status, errorType string, spans []telemetryapi.Span) {
+	r.status, r.errorType = text(status), text(errorType)
+	for _, span := range spans {
+		if span.Name == "" {
 			continue
 		}
-		if spans = append(spans, span); len(spans) == maxPlatformSpans {
-			break
+		if r.spans == nil {
+			r.spans = make([]platformSpan, 0, min(len(spans), maxPlatformSpans))
+		}
+		duration := number{Value: span.DurationMs, Set: true}
+		r.spans = append(r.spans, platformSpan{text(span.Name), timestamp(span.Start), duration.milliseconds()})
+		if len(r.spans) == maxPlatformSpans {
+			return
 		}
 	}
-	return spans
 }
 
-// text is the value of a JSON string, or nothing for another value. The most common values have their constants, which
-// saves allocations.
-func text(raw []byte) string {
-	switch string(raw) {
-	case `"success"`:
-		return telemetryapi.StatusSuccess
-	case `"responseLatency"`:
-		return "responseLatency"
-	case `"responseDuration"`:
-		return "responseDuration"
-	case `"runtimeOverhead"`:
-		return "runtimeOverhead"
-	case `"extensionOverhead"`:
-		return "extensionOverhead"
-	}
-	s, _ := rawjson.String(raw)
+// text bounds what is kept of a text.
+func text(s string) string {
 	if len(s) > maxTextBytes {
 		s = strings.ToValidUTF8(s[:maxTextBytes], "")
 	}
 	return s
 }
 
-func decodeNumber(raw []byte) number {
-	value, err := strconv.ParseFloat(string(raw), 64)
-	return number{value, err == nil}
-}
-
 // milliseconds is the number as a duration, within sense.
 func (n number) milliseconds() pcommon.Timestamp {
 	const limit = float64(maxDuration / time.Millisecond)
-	if !n.known || !(n.value > 0) {
+	if !n.Set || !(n.Value > 0) {
 		return 0
 	}
-	return pcommon.Timestamp(min(n.value, limit) * float64(time.Millisecond))
+	return pcommon.Timestamp(min(n.Value, limit) * float64(time.Millisecond))
 }
 
 // timestamp is 0 for a time that OTLP has no room for.

@@ -93,7 +93,7 @@ func (i *invocation) bounds() (start, end pcommon.Timestamp) {
 	if i.at.start == 0 {
 		return end - min(length, end), end
 	}
-	if !duration.known {
+	if !duration.Set {
 		return i.at.start, end
 	}
 	// An Init within the invocation is part of the duration, and may be told of before the invocation's start.
@@ -129,8 +129,8 @@ func (b *Builder) emitInvocation(inv *invocation) {
 	putText(attributes, attrTenantID, inv.tenantID)
 	putInt(attributes, attrProducedBytes, inv.producedBytes)
 	if r := inv.reported; r != nil {
-		if r.billedDurationMs.known {
-			attributes.PutDouble(attrBilledDuration, r.billedDurationMs.value)
+		if r.billedDurationMs.Set {
+			attributes.PutDouble(attrBilledDuration, r.billedDurationMs.Value)
 		}
 		putInt(attributes, attrMemorySize, r.memorySizeMB)
 		putInt(attributes, attrMaxMemoryUsed, r.maxMemoryUsedMB)
@@ -246,8 +246,8 @@ func putText(attributes pcommon.Map, key, value string) {
 }
 
 func putInt(attributes pcommon.Map, key string, n number) {
-	if n.known && math.Abs(n.value) < 1<<53 {
-		attributes.PutInt(key, int64(n.value))
+	if n.Set && math.Abs(n.Value) < 1<<53 {
+		attributes.PutInt(key, int64(n.Value))
 	}
 }
 
