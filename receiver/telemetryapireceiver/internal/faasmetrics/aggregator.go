@@ -69,6 +69,8 @@ type Aggregator struct {
 	changed, collected bool
 
 	invocations []invocation
+	// places are the indices of invocations by their id.
+	places map[string]int
 	// oldest is the index of the invocation that has been there for longest, once there are maxInvocations.
 	oldest    int
 	forgotten int
@@ -330,22 +332,26 @@ func (a *Aggregator) Collect(now time.Time, dst pmetric.MetricSlice) (points int
 // invocation finds the invocation with an id, or puts it into the place of the oldest one.
 func (a *Aggregator) invocation(id string) *invocation {
 	a.invoked = true
-	for i := range a.invocations {
-		if a.invocations[i].id == id {
-			return &a.invocations[i]
-		}
+	if i, known := a.places[id]; known {
+		return &a.invocations[i]
+	}
+	if a.places == nil {
+		a.places = make(map[string]int)
 	}
 	if len(a.invocations) < maxInvocations {
+		a.places[id] = len(a.invocations)
 		a.invocations = append(a.invocations, invocation{id: id})
 		return &a.invocations[len(a.invocations)-1]
 	}
 	place := &a.invocations[a.oldest]
-	a.oldest = (a.oldest + 1) % maxInvocations
 	a.settle(place)
 	if !place.reported {
 		a.forgotten++
 	}
+	delete(a.places, place.id)
+	a.places[id] = a.oldest
 	*place = invocation{id: id}
+	a.oldest = (a.oldest + 1) % maxInvocations
 	return place
 }
 

@@ -134,6 +134,7 @@ type Builder struct {
 
 	invocations map[string]*invocation
 	order       []*invocation // as they came, oldest first
+	undecided   int           // how many of them have no owner
 	// judged says that the function has had the opportunity to show whether it has an SDK.
 	judged bool
 
@@ -286,7 +287,20 @@ func (b *Builder) add(requestID string) *invocation {
 	inv := &invocation{id: requestID}
 	b.invocations[requestID] = inv
 	b.order = append(b.order, inv)
+	b.undecided++
 	return inv
+}
+
+// open returns the invocations from the first one on that has no owner. There are few, and they are the last ones: what has
+// become of the others is in memory that need not be touched.
+func (b *Builder) open() []*invocation {
+	n := len(b.order)
+	for left := b.undecided; left > 0 && n > 0; {
+		if n--; b.order[n].owner == undecided {
+			left--
+		}
+	}
+	return b.order[n:]
 }
 
 // forget gives an invocation up. If it has ended, it has a span by then.
@@ -297,6 +311,7 @@ func (b *Builder) forget(inv *invocation) {
 		b.settle(inv, true)
 	default:
 		b.stats.Forgotten++
+		b.undecided--
 	}
 	b.end(inv)
 	delete(b.invocations, inv.id)

@@ -4,6 +4,7 @@
 package invocationspans
 
 import (
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -148,7 +149,11 @@ func (b *Builder) observeInvocation(o *observed) {
 	if killed := inv.killed(); killed || o.kind == telemetryapi.EventRuntimeDone {
 		b.healthy = !killed
 	}
-	inv.spans = append(inv.spans, o.spans...)
+	if inv.spans == nil {
+		inv.spans = o.spans
+	} else {
+		inv.spans = append(inv.spans, o.spans...)
+	}
 	// Its report is the last word. Without its beginning, an invocation waits for that a little longer.
 	b.settle(inv, inv.at.report != 0 && inv.at.start != 0)
 	b.settleBefore(inv, o.at)
@@ -211,7 +216,7 @@ func (b *Builder) replace(old *invocation, at pcommon.Timestamp) *invocation {
 // overtake notes what the invocations before leave behind: what comes from now on is of the next one.
 func (b *Builder) overtake(next *invocation) {
 	orphan := b.orphan()
-	for _, inv := range b.order {
+	for _, inv := range b.open() {
 		if inv != next && inv.owner == undecided && inv.orphan == (SpanRef{}) {
 			inv.orphan = orphan
 		}
@@ -223,7 +228,11 @@ func (b *Builder) settleBefore(later *invocation, at pcommon.Timestamp) {
 	if b.set.Concurrent {
 		return
 	}
-	for _, inv := range b.order {
+	open := b.open()
+	if !slices.Contains(open, later) {
+		return // all of them came after it
+	}
+	for _, inv := range open {
 		if inv == later {
 			return
 		}
@@ -249,6 +258,7 @@ func (b *Builder) settle(inv *invocation, final bool) {
 		if inv.owner = b.decide(inv, final); inv.owner == undecided {
 			return
 		}
+		b.undecided--
 		b.judged = b.judged || !inv.killed()
 		if inv.owner == ours {
 			b.emitInvocation(inv)

@@ -158,6 +158,7 @@ func TestOneTraceForEachInvocation(t *testing.T) {
 		}
 		for _, happen := range w.happenings(t, set.Concurrent) {
 			happen()
+			requireCounted(t, w.Builder)
 			if random.IntN(2) == 0 {
 				w.look(t)
 			}
@@ -193,6 +194,18 @@ func (w *world) check(t *testing.T, seed string) {
 	require.Zero(t, w.Builder.spans.Len())
 }
 
+// requireCounted makes sure that the invocations without an owner are as many as the Builder thinks.
+func requireCounted(tb testing.TB, b *Builder) {
+	tb.Helper()
+	n := 0
+	for _, inv := range b.order {
+		if inv.owner == undecided {
+			n++
+		}
+	}
+	require.Equal(tb, n, b.undecided)
+}
+
 func FuzzObserve(f *testing.F) {
 	for _, c := range readCases(f) {
 		body, err := os.ReadFile(c.dir + "/events.json")
@@ -208,6 +221,7 @@ func FuzzObserve(f *testing.F) {
 		for _, e := range slices.Concat(batch.Events, batch.Events) {
 			b.Observe(e)
 			b.Context(e.RequestID())
+			requireCounted(t, b)
 		}
 		b.Flush()
 		spans := ptrace.NewSpanSlice()

@@ -38,6 +38,9 @@ const (
 	// unnamed is the name of an invocation's span if nobody knows the function's.
 	unnamed = "invocation"
 
+	// usualSpans is how many spans there are of an invocation as a rule.
+	usualSpans = 5
+
 	// arnParts are the parts of a function's ARN without a version or an alias.
 	arnParts = 7
 )
@@ -58,6 +61,7 @@ func (b *Builder) random(id []byte) {
 
 // emit adds a span. An end before the start, which clocks that are set can make, is put at the start.
 func (b *Builder) emit(name string, ref SpanRef, start, end pcommon.Timestamp) ptrace.Span {
+	b.spans.EnsureCapacity(usualSpans)
 	span := b.spans.AppendEmpty()
 	span.SetName(name)
 	span.SetKind(ptrace.SpanKindInternal)
