@@ -7,7 +7,6 @@ import (
 	"context"
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
 )
@@ -49,7 +48,7 @@ func (r *telemetryReceiver) Drain(ctx context.Context) (moved bool) {
 
 // keeps reports whether there is something that the pipelines have not taken.
 func (r *telemetryReceiver) keeps() bool {
-	return len(r.held.events) > 0 || r.keptSpans != (ptrace.Traces{}) ||
+	return len(r.held.events) > 0 || r.keptSpans.Len() > 0 ||
 		r.metrics != nil && r.metrics.unsent != (pmetric.Metrics{})
 }
 

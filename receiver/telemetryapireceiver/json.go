@@ -5,12 +5,12 @@ package telemetryapireceiver
 
 import (
 	"bytes"
-	"encoding/json"
 	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi/rawjson"
 )
 
@@ -22,7 +22,38 @@ const (
 	// maxFields bounds the keys of one object. Putting a key into a pcommon.Map looks at those already there, which
 	// gets slow with the square of their number, in CPU time of the function.
 	maxFields = 1000
+
+	// usualNested is how many elements or fields of a value there is room for from the start. There are three of Lambda's
+	// spans as a rule, with three fields each.
+	usualNested = 3
 )
+
+// word returns what a valid JSON string says, as rawjson.String does. What Lambda says in each invocation needs no memory
+// of its own.
+func word(raw []byte) string {
+	switch string(raw) {
+	case `"name"`:
+		return "name"
+	case `"start"`:
+		return "start"
+	case `"durationMs"`:
+		return "durationMs"
+	case `"responseLatency"`:
+		return "responseLatency"
+	case `"responseDuration"`:
+		return "responseDuration"
+	case `"runtimeOverhead"`:
+		return "runtimeOverhead"
+	case `"success"`:
+		return telemetryapi.StatusSuccess
+	case `"$LATEST"`:
+		return "$LATEST"
+	case `"X-Amzn-Trace-Id"`:
+		return "X-Amzn-Trace-Id"
+	}
+	text, _ := rawjson.String(raw)
+	return text
+}
 
 // setJSON makes dst what the valid JSON in raw says. What is too deep or too wide stays JSON text.
 func setJSON(dst pcommon.Value, raw []byte) { setJSONAt(dst, raw, 0) }
@@ -30,8 +61,7 @@ func setJSON(dst pcommon.Value, raw []byte) { setJSONAt(dst, raw, 0) }
 func setJSONAt(dst pcommon.Value, raw []byte, depth int) {
 	switch rawjson.KindOf(raw) {
 	case rawjson.KindString:
-		s, _ := rawjson.String(raw)
-		dst.SetStr(s)
+		dst.SetStr(word(raw))
 	case rawjson.KindNumber:
 		setNumber(dst, string(raw))
 	case rawjson.KindBool:
@@ -42,6 +72,7 @@ func setJSONAt(dst pcommon.Value, raw []byte, depth int) {
 			return
 		}
 		slice := dst.SetEmptySlice()
+		slice.EnsureCapacity(usualNested)
 		for element := range rawjson.Elements(raw) {
 			setJSONAt(slice.AppendEmpty(), element, depth+1)
 		}
@@ -51,13 +82,13 @@ func setJSONAt(dst pcommon.Value, raw []byte, depth int) {
 			return
 		}
 		m, n := dst.SetEmptyMap(), 0
+		m.EnsureCapacity(usualNested)
 		for key, value := range rawjson.Fields(raw) {
 			if n++; n > maxFields {
 				setText(dst, raw)
 				return
 			}
-			name, _ := rawjson.String(key)
-			setJSONAt(m.PutEmpty(name), value, depth+1)
+			setJSONAt(m.PutEmpty(word(key)), value, depth+1)
 		}
 	case rawjson.KindNull, rawjson.KindInvalid:
 		// An empty value is OpenTelemetry's null.
@@ -118,5 +149,5 @@ func jsonObject(text string) ([]byte, bool) {
 		return nil, false
 	}
 	raw := []byte(text)
-	return raw, json.Valid(raw)
+	return raw, rawjson.Object(raw, nil)
 }

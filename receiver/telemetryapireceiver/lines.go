@@ -100,7 +100,7 @@ func fillObject(record plog.LogRecord, object []byte, nested int) {
 	if whole {
 		setJSON(record.Body(), object)
 	} else {
-		attributes.EnsureCapacity(attributes.Len() + len(fields))
+		attributes.EnsureCapacity(attributes.Len() + len(fields) - r.count())
 	}
 	for i, f := range fields {
 		switch {
@@ -164,6 +164,16 @@ func rolesOf(fields []field) roles {
 		}
 	}
 	return r
+}
+
+// count is how many fields have a role.
+func (r *roles) count() (n int) {
+	for _, c := range []choice{r.message, r.stamp, r.level} {
+		if c.index >= 0 {
+			n++
+		}
+	}
+	return n
 }
 
 func (r *roles) offerMessage(index int, value []byte, rank int) {

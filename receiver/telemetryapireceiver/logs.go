@@ -139,9 +139,20 @@ func isLastResort(record []byte) bool {
 	return false
 }
 
+// usualAttributes is how many attributes a record has room for from the start.
+func usualAttributes(event telemetryapi.Event) int {
+	switch {
+	case event.Stream() == telemetryapi.StreamPlatform:
+		return 10 // those of platform.runtimeDone
+	case bytes.HasPrefix(event.Record, []byte{'{'}) || bytes.HasPrefix(event.Record, []byte(`"{`)):
+		return 4 // the two below, and what the line adds to its message
+	default:
+		return 2 // most lines have their type and the id of the invocation
+	}
+}
+
 func (m *logMapper) fill(record plog.LogRecord, event telemetryapi.Event, state *streamState) {
-	// Most lines have their type and the id of the invocation.
-	record.Attributes().EnsureCapacity(2)
+	record.Attributes().EnsureCapacity(usualAttributes(event))
 	record.Attributes().PutStr(attrType, string(event.Type))
 	if !event.Time.IsZero() {
 		record.SetTimestamp(pcommon.NewTimestampFromTime(event.Time))
@@ -196,7 +207,6 @@ func (s *streamState) before(event telemetryapi.Event) {
 		s.started = event.Time
 		s.requestID = r.RequestID
 		s.version = firstNonEmpty(r.Version, s.version)
-	default:
 	}
 }
 
@@ -208,6 +218,7 @@ func (s *streamState) after(event telemetryapi.Event) {
 		if id := event.RequestID(); id == "" || id == s.requestID {
 			s.requestID = ""
 		}
+	default:
 	}
 }
 

@@ -155,35 +155,36 @@ func (r *telemetryReceiver) passSpans(ctx context.Context, p patience) (moved bo
 	if r.spans == nil || r.nextTraces == nil {
 		return false
 	}
-	traces := r.keptSpans
-	if traces == (ptrace.Traces{}) {
-		traces = ptrace.NewTraces()
-		rs := traces.ResourceSpans().AppendEmpty()
-		rs.ScopeSpans().AppendEmpty()
-	}
-	r.keptSpans = ptrace.Traces{}
-	rs := traces.ResourceSpans().At(0)
-	ss := rs.ScopeSpans().At(0)
-	r.spans.Take(ss.Spans())
-	count := ss.Spans().Len()
+	spans := r.keptSpans
+	r.keptSpans = ptrace.NewSpanSlice()
+	r.spans.Take(spans)
+	count := spans.Len()
 	if count == 0 {
 		return false
 	}
-	r.mapper.putScope(ss.Scope())
-	r.mapper.putResource(rs.Resource(), &r.state)
 	ctx = r.obs.StartTracesOp(ctx)
 	err := r.attempt(ctx, &r.tracesOut, p, func() error {
-		own := ptrace.NewTraces() // what is given away is the consumer's, whatever it returns
-		traces.CopyTo(own)
-		return r.nextTraces.ConsumeTraces(ctx, own)
+		// What is given away is the consumer's, whatever it returns.
+		return r.nextTraces.ConsumeTraces(ctx, r.mapper.traces(spans, &r.state))
 	})
 	r.obs.EndTracesOp(ctx, dataFormat, count, err)
 	if err != nil && p == keep && mayPass(err) {
-		r.keptSpans = traces
+		r.keptSpans = spans
 		return false
 	}
 	r.account(&r.tracesOut, count, err)
 	return true
+}
+
+// traces returns a copy of spans, with what they come from.
+func (m *logMapper) traces(spans ptrace.SpanSlice, state *streamState) ptrace.Traces {
+	traces := ptrace.NewTraces()
+	rs := traces.ResourceSpans().AppendEmpty()
+	m.putResource(rs.Resource(), state)
+	ss := rs.ScopeSpans().AppendEmpty()
+	m.putScope(ss.Scope())
+	spans.CopyTo(ss.Spans())
+	return traces
 }
 
 // abandon counts what there is no time left for, and forgets it.
@@ -204,10 +205,8 @@ func (r *telemetryReceiver) abandon() {
 		r.spans.Take(spans)
 		lose(health.SignalTraces, spans.Len())
 	}
-	if r.keptSpans != (ptrace.Traces{}) {
-		lose(health.SignalTraces, r.keptSpans.SpanCount())
-		r.keptSpans = ptrace.Traces{}
-	}
+	lose(health.SignalTraces, r.keptSpans.Len())
+	r.keptSpans = ptrace.NewSpanSlice()
 	if r.metrics != nil {
 		lose(health.SignalMetrics, r.metrics.left(r.now()))
 	}

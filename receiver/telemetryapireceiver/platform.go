@@ -4,6 +4,7 @@
 package telemetryapireceiver
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -22,11 +23,15 @@ const (
 	attrStatus       = attrPrefix + "status"
 	attrPhase        = attrPrefix + "phase"
 	attrExtension    = attrPrefix + "extension."
+	attrTracing      = attrPrefix + "tracing."
 	attrTenantID     = attrPrefix + "tenant_id"
 	attrExecutionARN = attrPrefix + "durable.execution_arn"
 
 	// phaseInvoke is that of an Init which takes place inside of an invocation, because the one before has failed.
 	phaseInvoke = "invoke"
+
+	// renderedBytes is what a text takes as a rule.
+	renderedBytes = 256
 )
 
 // The parts of the text that a platform event is shown as. Each is a line with what is in front of a value, the
@@ -106,13 +111,13 @@ func fillPlatform(record plog.LogRecord, event telemetryapi.Event, state *stream
 	attributes := record.Attributes()
 	attributes.EnsureCapacity(attributes.Len() + 2*len(fields))
 	for _, f := range fields {
-		switch name := f.text(); name {
+		switch string(f.name) {
 		case "metrics":
-			flatten(attributes, attrPrefix, name, f.value)
+			flatten(attributes, attrPrefix, f)
 		case "tracing":
-			flatten(attributes, attrPrefix+"tracing.", name, f.value)
+			flatten(attributes, attrTracing, f)
 		default:
-			putPlatformField(attributes, fieldAttribute(event.Type, name, f.value), name, f.value)
+			putPlatformField(attributes, fieldAttribute(event.Type, f), f)
 		}
 	}
 	switch event.Type {
@@ -127,38 +132,38 @@ func fillPlatform(record plog.LogRecord, event telemetryapi.Event, state *stream
 }
 
 // flatten puts the fields of an object next to those around it. What is no object stays one field.
-func flatten(attributes pcommon.Map, prefix, name string, value []byte) {
-	fields, complete := appendFields(nil, value)
-	if !complete || rawjson.KindOf(value) != rawjson.KindObject {
-		putPlatformField(attributes, attributeName(attrPrefix, name), name, value)
+func flatten(attributes pcommon.Map, prefix string, object field) {
+	var space [usualFields]field
+	fields, complete := appendFields(space[:0], object.value)
+	if !complete || rawjson.KindOf(object.value) != rawjson.KindObject {
+		putPlatformField(attributes, attributeOf(attrPrefix, object), object)
 		return
 	}
 	for _, f := range fields {
-		name := f.text()
-		putPlatformField(attributes, attributeName(prefix, name), name, f.value)
+		putPlatformField(attributes, attributeOf(prefix, f), f)
 	}
 }
 
 // putPlatformField puts one field. Milliseconds are always floating point, whichever way this value is written: many
 // backends fix the type of an attribute when they see it first.
-func putPlatformField(attributes pcommon.Map, attribute, name string, value []byte) {
-	if rawjson.KindOf(value) == rawjson.KindNull {
+func putPlatformField(attributes pcommon.Map, attribute string, f field) {
+	if rawjson.KindOf(f.value) == rawjson.KindNull {
 		return
 	}
-	if strings.HasSuffix(name, "Ms") && rawjson.KindOf(value) == rawjson.KindNumber {
-		if f, err := strconv.ParseFloat(string(value), 64); err == nil {
-			attributes.PutDouble(attribute, f)
+	if bytes.HasSuffix(f.name, []byte("Ms")) && rawjson.KindOf(f.value) == rawjson.KindNumber {
+		if n, err := strconv.ParseFloat(string(f.value), 64); err == nil {
+			attributes.PutDouble(attribute, n)
 			return
 		}
 	}
-	setJSON(attributes.PutEmpty(attribute), value)
+	setJSON(attributes.PutEmpty(attribute), f.value)
 }
 
 // fieldAttribute names the attribute for a field on the top level of a record. OpenTelemetry's names are for text;
 // should the platform put something else there, it goes under the platform's own name.
-func fieldAttribute(event telemetryapi.EventType, name string, value []byte) string {
-	if rawjson.KindOf(value) == rawjson.KindString {
-		switch name {
+func fieldAttribute(event telemetryapi.EventType, f field) string {
+	if rawjson.KindOf(f.value) == rawjson.KindString {
+		switch string(f.name) {
 		case "requestId":
 			return attrFaasInvocation
 		case "version", "functionVersion":
@@ -173,12 +178,12 @@ func fieldAttribute(event telemetryapi.EventType, name string, value []byte) str
 	}
 	switch event {
 	case telemetryapi.EventExtension:
-		switch name {
+		switch name := f.text(); name {
 		case "name", "state", "events":
 			return attrExtension + name
 		}
 	case telemetryapi.EventTelemetrySubscription:
-		switch name {
+		switch name := f.text(); name {
 		case "name":
 			return attrExtension + name
 		case "state", "types":
@@ -186,7 +191,36 @@ func fieldAttribute(event telemetryapi.EventType, name string, value []byte) str
 		}
 	default:
 	}
-	return attributeName(attrPrefix, name)
+	return attributeOf(attrPrefix, f)
+}
+
+// attributeOf is attributeName for a field. What Lambda tells of each invocation needs no memory for its names.
+func attributeOf(prefix string, f field) string {
+	switch prefix {
+	case attrPrefix:
+		switch string(f.name) {
+		case "status":
+			return attrStatus
+		case "functionArn":
+			return attrPrefix + "function_arn"
+		case "durationMs":
+			return attrPrefix + "duration_ms"
+		case "producedBytes":
+			return attrPrefix + "produced_bytes"
+		case "spans":
+			return attrPrefix + "spans"
+		}
+	case attrTracing:
+		switch string(f.name) {
+		case "spanId":
+			return attrTracing + "span_id"
+		case "type":
+			return attrTracing + "type"
+		case "value":
+			return attrTracing + "value"
+		}
+	}
+	return attributeName(prefix, f.text())
 }
 
 // setPlatformSeverity makes errors of what went wrong, and a warning of lines that are gone.
@@ -195,9 +229,9 @@ func setPlatformSeverity(record plog.LogRecord, event telemetryapi.EventType, fi
 	for _, f := range fields {
 		switch string(f.name) {
 		case "status":
-			status, _ = rawjson.String(f.value)
+			status = word(f.value)
 		case "errorType":
-			errorType, _ = rawjson.String(f.value)
+			errorType = word(f.value)
 		}
 	}
 	switch {
@@ -213,9 +247,9 @@ func setPlatformSeverity(record plog.LogRecord, event telemetryapi.EventType, fi
 
 // renderText writes the parts of a text, as textOf has them.
 func renderText(parts string, attributes pcommon.Map) string {
+	var space [renderedBytes]byte
 	title, parts, _ := strings.Cut(parts, "\n")
-	var text strings.Builder
-	text.WriteString(title)
+	text := append(space[:0], title...)
 	separator := " "
 	for part := range strings.SplitSeq(parts, "\n") {
 		label, part, _ := strings.Cut(part, "\t")
@@ -224,14 +258,11 @@ func renderText(parts string, attributes pcommon.Map) string {
 		if !ok {
 			continue
 		}
-		text.WriteString(separator)
-		text.WriteString(label)
-		text.WriteString(": ")
-		text.WriteString(readable(value))
-		text.WriteString(unit)
+		text = append(append(append(text, separator...), label...), ": "...)
+		text = append(append(text, readable(value)...), unit...)
 		separator = "\t"
 	}
-	return text.String()
+	return string(text)
 }
 
 func readable(value pcommon.Value) string {

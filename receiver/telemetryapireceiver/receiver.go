@@ -17,7 +17,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver"
-	"go.opentelemetry.io/collector/receiver/receiverhelper"
 	"go.uber.org/zap"
 
 	"github.com/otelcol-lambda/otelcol-lambda/extension/lambdaextension"
@@ -45,7 +44,7 @@ const (
 type telemetryReceiver struct {
 	config   *Config
 	logger   *zap.Logger
-	obs      *receiverhelper.ObsReport
+	obs      obsReport
 	version  string
 	getenv   func(string) string
 	now      func() time.Time
@@ -77,7 +76,7 @@ type telemetryReceiver struct {
 	spans   *invocationspans.Builder
 	metrics *platformMetrics
 	// keptSpans are complete, and the pipeline has had no room for them.
-	keptSpans ptrace.Traces
+	keptSpans ptrace.SpanSlice
 
 	logsOut, tracesOut, metricsOut outlet
 
@@ -90,11 +89,7 @@ type telemetryReceiver struct {
 }
 
 func newReceiver(set receiver.Settings, cfg *Config) (*telemetryReceiver, error) {
-	obs, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
-		ReceiverID:             set.ID,
-		Transport:              "http",
-		ReceiverCreateSettings: set,
-	})
+	obs, err := newObsReport(set)
 	if err != nil {
 		return nil, fmt.Errorf("create the receiver's own metrics: %w", err)
 	}
@@ -108,6 +103,8 @@ func newReceiver(set receiver.Settings, cfg *Config) (*telemetryReceiver, error)
 		retryFor: retryFor,
 		turn:     make(chan struct{}, 1),
 		stopping: make(chan struct{}),
+
+		keptSpans: ptrace.NewSpanSlice(),
 
 		logsOut:    outlet{signal: health.SignalLogs, drops: dropLog{items: "log records"}},
 		tracesOut:  outlet{signal: health.SignalTraces, drops: dropLog{items: "spans"}},
