@@ -36,7 +36,7 @@ func (r *telemetryReceiver) Drain(ctx context.Context) (moved bool) {
 	}
 	if r.metrics != nil {
 		if last {
-			r.metrics.finish(r.now())
+			r.metrics.finish()
 		}
 		if now := r.now(); r.metrics.due(now, last) {
 			moved = r.passMetrics(ctx, now) || moved

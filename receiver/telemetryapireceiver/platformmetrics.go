@@ -26,6 +26,8 @@ type platformMetrics struct {
 	// last is what the environment had used at the beginning of the current invocation.
 	last     sandboxstat.Sample
 	measured bool
+	// unread says that an invocation has begun or ended since it was last read what is in use.
+	unread bool
 
 	delta    bool
 	interval time.Duration
@@ -75,24 +77,20 @@ func (p *platformMetrics) due(now time.Time, last bool) bool {
 }
 
 // measure notes what the environment has used since the last invocation began, which is what that one has used: nothing
-// runs between invocations. What goes through all processes is read only when it is about to be exported: it takes as long as
-// all the rest of an invocation's events.
-func (p *platformMetrics) measure(now time.Time, last bool) {
+// runs between invocations.
+func (p *platformMetrics) measure() {
 	sample := p.usage.Read()
 	if p.measured {
-		used := sample.Sub(p.last)
-		if p.due(now, last) {
-			used.Processes = p.usage.ReadProcesses()
-		}
-		p.aggregator.ObserveUsage(used)
+		p.aggregator.ObserveUsage(sample.Sub(p.last))
+		p.unread = true
 	}
 	p.last, p.measured = sample, true
 }
 
 // finish ends what is under way with the environment. A flush at its end may come here several times.
-func (p *platformMetrics) finish(now time.Time) {
+func (p *platformMetrics) finish() {
 	if p.measured {
-		p.measure(now, true)
+		p.measure()
 		p.measured = false
 	}
 	p.aggregator.Finish()
@@ -103,7 +101,7 @@ func (r *telemetryReceiver) measure() {
 	select {
 	case r.turn <- struct{}{}:
 		defer func() { <-r.turn }()
-		r.metrics.measure(r.now(), false)
+		r.metrics.measure()
 	default:
 		// Events are being passed on. The next invocation's usage has this one's in it then, which is better than to wait.
 	}
@@ -122,6 +120,11 @@ func (r *telemetryReceiver) passMetrics(ctx context.Context, now time.Time) (mov
 	}
 	if p.aggregator.Empty() {
 		return moved
+	}
+	if p.unread {
+		// Only for an export, and once in an invocation: it takes as long as all the rest of an invocation's events.
+		p.aggregator.ObserveInUse(p.usage.ReadInUse())
+		p.unread = false
 	}
 	metrics := pmetric.NewMetrics()
 	rm := metrics.ResourceMetrics().AppendEmpty()

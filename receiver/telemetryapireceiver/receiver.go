@@ -231,7 +231,7 @@ func (r *telemetryReceiver) stop(ctx context.Context) error {
 	case r.mapper != nil:
 		r.finish(ctx, drop)
 		if r.metrics != nil {
-			r.metrics.finish(r.now())
+			r.metrics.finish()
 			r.passMetrics(ctx, r.now())
 			if n := r.metrics.left(r.now()); n > 0 {
 				r.health.Drop(health.SignalMetrics, refused, n)

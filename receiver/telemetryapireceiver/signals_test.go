@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -393,6 +394,24 @@ func TestUsage(t *testing.T) {
 	}
 	require.True(t, found)
 	require.NoError(t, r.receiver.Shutdown(t.Context()))
+}
+
+// TestInUse reads what is in use when it is exported, also if there is an invocation at that moment, as there always is in a
+// busy environment.
+func TestInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		for i := range 3 {
+			r.invoke()
+			time.Sleep(time.Second) // in the bubble: the export falls into the invocation
+			r.consume(t, r.start(strconv.Itoa(i)), r.done(strconv.Itoa(i)))
+			require.True(t, r.joined[0].Drain(t.Context()))
+			require.Equal(t, i, r.points()["aws.lambda.threads"], "of all exports but the first")
+			require.Equal(t, i, r.points()["aws.lambda.tmp_usage"])
+			time.Sleep(defaultConfig().exportInterval() - time.Second)
+		}
+		require.NoError(t, r.receiver.Shutdown(t.Context()))
+	})
 }
 
 // TestFinish counts an Init that failed with the process that saw it.

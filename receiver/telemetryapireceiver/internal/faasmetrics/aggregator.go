@@ -284,14 +284,18 @@ func (a *Aggregator) observeDrop(d drop) {
 	a.record(droppedBytes, positive(telemetryapi.Optional{Value: d.bytes, Set: true}))
 }
 
-// ObserveUsage takes note of what an invocation used, and of what is in use at its end. On Managed Instances there is
-// no use in that: several invocations share an environment.
+// ObserveUsage takes note of what an invocation used. On Managed Instances there is no use in that: several invocations
+// share an environment.
 func (a *Aggregator) ObserveUsage(u sandboxstat.Usage) {
 	a.recordUsage(cpuUsage, u.CPU, 1e9)
 	a.recordUsage(netIO, u.Network, 1)
+}
+
+// ObserveInUse takes note of what is in use. It is for the moment before a Collect, which returns the latest.
+func (a *Aggregator) ObserveInUse(u sandboxstat.InUse) {
 	a.recordUsage(tmpUsage, u.Tmp, 1)
-	a.recordUsage(openFiles, u.Processes.OpenFiles, 1)
-	a.recordUsage(threads, u.Processes.Threads, 1)
+	a.recordUsage(openFiles, u.OpenFiles, 1)
+	a.recordUsage(threads, u.Threads, 1)
 }
 
 func (a *Aggregator) recordUsage(metric int, v sandboxstat.Value, perUnit float64) {

@@ -108,11 +108,10 @@ func TestUsage(t *testing.T) {
 	t.Parallel()
 	known := func(n uint64) sandboxstat.Value { return sandboxstat.Value{N: n, Known: true} }
 	a := New(Settings{Start: testStart})
-	a.ObserveUsage(sandboxstat.Usage{
-		CPU: known(30_000_000), Network: known(5000), Tmp: known(4096),
-		Processes: sandboxstat.Processes{OpenFiles: known(40), Threads: known(12)},
-	})
-	a.ObserveUsage(sandboxstat.Usage{Network: known(0), Tmp: known(8192)})
+	a.ObserveUsage(sandboxstat.Usage{CPU: known(30_000_000), Network: known(5000)})
+	a.ObserveUsage(sandboxstat.Usage{Network: known(0)})
+	a.ObserveInUse(sandboxstat.InUse{Tmp: known(4096), OpenFiles: known(40), Threads: known(12)})
+	a.ObserveInUse(sandboxstat.InUse{Tmp: known(8192)})
 	metrics := collect(t, a, testNow)
 	cpu := named(t, metrics, "faas.cpu_usage").Histogram().DataPoints().At(0)
 	require.EqualValues(t, 1, cpu.Count())

@@ -13,7 +13,7 @@ const (
 	// nanosPerTick is the unit of /proc/stat. Linux shows processes 100 ticks per second, whatever it uses itself.
 	nanosPerTick = 10_000_000
 
-	// maxProcesses bounds the work of ReadProcesses. Lambda allows 1,024 processes and threads; a function has three or
+	// maxProcesses bounds the work of ReadInUse. Lambda allows 1,024 processes and threads; a function has three or
 	// four processes as a rule.
 	maxProcesses = 256
 
@@ -65,7 +65,6 @@ func (r *Reader) Read() Sample {
 	return Sample{
 		CPU:     parseCPU(r.file("/proc/stat", cpuLineSize)),
 		Network: r.network(),
-		Tmp:     r.tmp(),
 	}
 }
 
@@ -78,17 +77,18 @@ func (r *Reader) network() Value {
 	return parseNetwork(dev)
 }
 
-// ReadProcesses counts file descriptors and threads. It looks at each process, which takes a few µs for each one. A
-// process that may not be looked at, or has gone in the meantime, does not count; when all are like that, or there are
-// more than maxProcesses, nothing is known.
-func (r *Reader) ReadProcesses() Processes {
-	if !r.list() {
-		return Processes{}
+// ReadInUse finds out what is in use. It looks at each process, which takes a few µs for each one. A process that may not be
+// looked at, or has gone in the meantime, does not count; when all are like that, or there are more than maxProcesses,
+// nothing is known of them.
+func (r *Reader) ReadInUse() InUse {
+	in := InUse{Tmp: r.tmp()}
+	if r.list() {
+		r.processes(r.pids, &in)
 	}
-	return r.processes(r.pids)
+	return in
 }
 
-func (r *Reader) processes(names []byte) (sum Processes) {
+func (r *Reader) processes(names []byte, sum *InUse) {
 	for len(names) > 0 {
 		var name []byte
 		name, names, _ = bytes.Cut(names, []byte{'/'})
@@ -96,7 +96,6 @@ func (r *Reader) processes(names []byte) (sum Processes) {
 		add(&sum.OpenFiles, r.openFiles(process+"/fd"))
 		add(&sum.Threads, r.threads(process+"/task"))
 	}
-	return sum
 }
 
 func add(sum *Value, n Value) {

@@ -21,14 +21,13 @@ func TestRead(t *testing.T) {
 	sample := NewReader("testdata/lambda").Read()
 	require.Equal(t, known((23370+1000+1880)*10_000_000), sample.CPU)
 	require.Equal(t, known(18284+5022+1000+200), sample.Network, "neither loopback nor what carries the logs")
-	require.True(t, sample.Tmp.Known)
 }
 
 func TestReadNothing(t *testing.T) {
 	t.Parallel()
 	reader := NewReader(t.TempDir())
 	require.Equal(t, Sample{}, reader.Read())
-	require.Equal(t, Processes{}, reader.ReadProcesses())
+	require.Equal(t, InUse{}, reader.ReadInUse())
 }
 
 func TestReadThisComputer(t *testing.T) {
@@ -36,7 +35,9 @@ func TestReadThisComputer(t *testing.T) {
 	reader := NewReader("")
 	before := reader.Read()
 	require.True(t, before.CPU.Known)
-	require.True(t, before.Tmp.Known)
+	inUse := reader.ReadInUse()
+	require.True(t, inUse.Tmp.Known)
+	require.True(t, inUse.Threads.Known)
 
 	// The kernel counts in steps: go on until one is over.
 	usage := reader.Read().Sub(before)
@@ -120,7 +121,7 @@ func addProcess(tb testing.TB, root string, pid, files, threads int) {
 	}
 }
 
-func TestReadProcesses(t *testing.T) {
+func TestReadInUse(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	addProcess(t, root, 1, 3, 1)
@@ -128,19 +129,19 @@ func TestReadProcesses(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Join(root, "proc", "sys"), 0o700))
 	// One that has gone while it was being looked at.
 	require.NoError(t, os.Mkdir(filepath.Join(root, "proc", "77"), 0o700))
-	require.Equal(t, Processes{OpenFiles: known(1003), Threads: known(8)}, NewReader(root).ReadProcesses())
+	require.Equal(t, InUse{OpenFiles: known(1003), Threads: known(8)}, NewReader(root).ReadInUse(), "there is no /tmp")
 }
 
-func TestReadProcessesTooMany(t *testing.T) {
+func TestReadInUseTooMany(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	for pid := range maxProcesses {
 		addProcess(t, root, pid+1, 0, 1)
 	}
 	reader := NewReader(root)
-	require.Equal(t, Processes{OpenFiles: known(0), Threads: known(maxProcesses)}, reader.ReadProcesses())
+	require.Equal(t, InUse{OpenFiles: known(0), Threads: known(maxProcesses)}, reader.ReadInUse())
 	addProcess(t, root, maxProcesses+1, 0, 1)
-	require.Equal(t, Processes{}, reader.ReadProcesses())
+	require.Equal(t, InUse{}, reader.ReadInUse())
 }
 
 // TestProcessOfKernel holds the shortcuts that a real /proc offers against counting.
@@ -180,7 +181,7 @@ func TestReaderLeavesNoDescriptorsOpen(t *testing.T) {
 	before := reader.openFiles(own)
 	for range 10 {
 		reader.Read()
-		reader.ReadProcesses()
+		reader.ReadInUse()
 	}
 	require.Equal(t, before.N+2, reader.openFiles(own).N, "what is read again and again")
 	reader.Close()
@@ -202,8 +203,8 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkReadProcesses looks at all processes there are, and says how many those are.
-func BenchmarkReadProcesses(b *testing.B) {
+// BenchmarkReadInUse looks at all processes there are, and says how many those are.
+func BenchmarkReadInUse(b *testing.B) {
 	reader := NewReader("")
 	for _, bm := range []struct {
 		name   string
@@ -213,7 +214,7 @@ func BenchmarkReadProcesses(b *testing.B) {
 			reader.kernel = bm.kernel
 			b.ReportAllocs()
 			for b.Loop() {
-				reader.ReadProcesses()
+				reader.ReadInUse()
 			}
 			b.ReportMetric(float64(strings.Count(string(reader.pids), "/")), "processes")
 		})
@@ -240,7 +241,8 @@ func BenchmarkReadTwentyProcesses(b *testing.B) {
 			reader.kernel = bm.kernel
 			b.ReportAllocs()
 			for b.Loop() {
-				reader.processes(pids)
+				var sum InUse
+				reader.processes(pids, &sum)
 			}
 		})
 	}

@@ -17,5 +17,5 @@ func (*Reader) Close() {}
 // Read returns a sample in which nothing is known.
 func (*Reader) Read() Sample { return Sample{} }
 
-// ReadProcesses returns counts that are not known.
-func (*Reader) ReadProcesses() Processes { return Processes{} }
+// ReadInUse returns numbers that are not known.
+func (*Reader) ReadInUse() InUse { return InUse{} }

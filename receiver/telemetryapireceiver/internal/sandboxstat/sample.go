@@ -23,31 +23,22 @@ type Sample struct {
 	CPU Value
 	// Network is the number of bytes received and sent since the start.
 	Network Value
+}
+
+// Usage is what was used between two moments, CPU in nanoseconds and Network in bytes.
+type Usage Sample
+
+// InUse is what ReadInUse found at one moment.
+type InUse struct {
 	// Tmp is the number of bytes in use on the file system of /tmp.
 	Tmp Value
-}
-
-// Processes is what ReadProcesses found at one moment.
-type Processes struct {
-	// OpenFiles is the number of file descriptors of all processes together.
-	OpenFiles Value
-	// Threads is the number of threads of all processes together.
-	Threads Value
-}
-
-// Usage is what was used between two moments, and what is in use at the second one.
-type Usage struct {
-	// CPU is in nanoseconds, Network in bytes.
-	CPU, Network Value
-	// Tmp is the number of bytes in use at the end.
-	Tmp Value
-	// Processes is for the caller to fill in; it costs more to read than all the rest.
-	Processes Processes
+	// OpenFiles is the number of file descriptors of all processes together, and Threads that of their threads.
+	OpenFiles, Threads Value
 }
 
 // Sub returns what was used from an earlier sample on. What either of them does not know is not known.
 func (s Sample) Sub(earlier Sample) Usage {
-	return Usage{CPU: difference(s.CPU, earlier.CPU), Network: difference(s.Network, earlier.Network), Tmp: s.Tmp}
+	return Usage{CPU: difference(s.CPU, earlier.CPU), Network: difference(s.Network, earlier.Network)}
 }
 
 // difference is not known when a count went down, which is what it does when an interface has gone.

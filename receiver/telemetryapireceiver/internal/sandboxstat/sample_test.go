@@ -13,7 +13,7 @@ func known(n uint64) Value { return Value{N: n, Known: true} }
 
 func TestSub(t *testing.T) {
 	t.Parallel()
-	earlier := Sample{CPU: known(100), Network: known(1000), Tmp: known(5000)}
+	earlier := Sample{CPU: known(100), Network: known(1000)}
 	tests := []struct {
 		name           string
 		later, earlier Sample
@@ -21,8 +21,8 @@ func TestSub(t *testing.T) {
 	}{
 		{
 			name: "used", earlier: earlier,
-			later: Sample{CPU: known(130), Network: known(1000), Tmp: known(4000)},
-			want:  Usage{CPU: known(30), Network: known(0), Tmp: known(4000)},
+			later: Sample{CPU: known(130), Network: known(1000)},
+			want:  Usage{CPU: known(30), Network: known(0)},
 		},
 		{
 			name: "not known later", earlier: earlier,
@@ -32,12 +32,10 @@ func TestSub(t *testing.T) {
 		{
 			name: "not known earlier", earlier: Sample{},
 			later: earlier,
-			want:  Usage{Tmp: known(5000)},
 		},
 		{
 			name: "counted down", earlier: earlier,
-			later: Sample{CPU: known(99), Network: known(0), Tmp: known(0)},
-			want:  Usage{Tmp: known(0)},
+			later: Sample{CPU: known(99), Network: known(0)},
 		},
 	}
 	for _, tt := range tests {
