@@ -101,9 +101,9 @@ type decouple[T any] struct {
 	mu      sync.Mutex
 	queue   []item[T]
 	bytes   int // in queue and in flight
-	flights map[int]flight[T]
-	takeoff int // the next flight's number
-	flushes int // how many Flush calls wait for all there is
+	flights []*flight[T]
+	spare   *flight[T] // has landed, and waits for the next delivery
+	flushes int        // how many Flush calls wait for all there is
 	backoff backoff
 	timer   *time.Timer // wakes up a try that the backoff has put off
 	final   *time.Timer // gives up what is left when the environment ends before Shutdown
@@ -117,15 +117,6 @@ type decouple[T any] struct {
 	changed chan struct{}
 }
 
-// flight is a delivery under way.
-type flight[T any] struct {
-	item   item[T]
-	cancel context.CancelFunc
-	began  time.Time
-	// overdue is set when a flush stopped waiting for it.
-	overdue bool
-}
-
 func newDecouple[T any](set processor.Settings, cfg *Config, sig signal[T]) *decouple[T] {
 	return &decouple[T]{
 		cfg:     cfg,
@@ -133,7 +124,6 @@ func newDecouple[T any](set processor.Settings, cfg *Config, sig signal[T]) *dec
 		logger:  set.Logger,
 		name:    sig.kind + "/" + set.ID.String(),
 		id:      set.ID.String(),
-		flights: map[int]flight[T]{},
 		dropped: map[string]int{},
 		changed: make(chan struct{}),
 	}
@@ -201,6 +191,10 @@ func (d *decouple[T]) Shutdown(ctx context.Context) error {
 		}
 	}
 	d.cancel()
+	if d.spare != nil {
+		close(d.spare.next)
+		d.spare = nil
+	}
 	ctx, cancel = context.WithTimeout(context.Background(), cancelTimeout)
 	defer cancel()
 	for len(d.flights) > 0 && d.await(ctx) == nil {
@@ -515,10 +509,9 @@ func (d *decouple[T]) maxFlights() int {
 // overdue marks the deliveries that a flush has waited for in vain, and takes them for a sign that the backend hangs.
 func (d *decouple[T]) overdue() {
 	late := false
-	for n, f := range d.flights {
+	for _, f := range d.flights {
 		if !f.overdue {
 			f.overdue, late = true, true
-			d.flights[n] = f
 		}
 	}
 	if late {
@@ -534,7 +527,7 @@ func (d *decouple[T]) abandon(before time.Time) {
 	defer d.mu.Unlock()
 	for _, f := range d.flights {
 		if f.overdue || f.began.Before(before) {
-			f.cancel()
+			f.cancel(context.Canceled)
 		}
 	}
 }
@@ -583,12 +576,7 @@ func (d *decouple[T]) dispatch() {
 				return // one try at a time tells whether the backend is back
 			}
 		}
-		it := d.take()
-		n := d.takeoff
-		d.takeoff++
-		ctx, cancel := withAwakeTimeout(d.sending, d.cfg.Timeout)
-		d.flights[n] = flight[T]{item: it, cancel: cancel, began: time.Now()}
-		go d.send(ctx, n, it)
+		d.depart(d.take())
 	}
 }
 
@@ -608,14 +596,8 @@ func (d *decouple[T]) take() item[T] {
 	return it
 }
 
-func (d *decouple[T]) send(ctx context.Context, n int, it item[T]) {
-	growStack(n)
-	err := d.sig.deliver(ctx, it.data)
-
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.flights[n].cancel()
-	delete(d.flights, n)
+// settle decides on the fate of what a delivery had.
+func (d *decouple[T]) settle(it item[T], err error) {
 	switch {
 	case err == nil:
 		d.count(health.SentItems, it.count)
@@ -645,8 +627,6 @@ func (d *decouple[T]) send(ctx context.Context, n int, it item[T]) {
 		d.queue = append([]item[T]{it}, d.queue...)
 		d.setBack(max(initialBackoff, throttle(err)), err)
 	}
-	d.dispatch()
-	d.announce()
 }
 
 // remains is what is still to be delivered of an item after a failure.
