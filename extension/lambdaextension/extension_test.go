@@ -392,7 +392,7 @@ func TestShutdownWhileAnInvocationRuns(t *testing.T) {
 	registered := session(t, f)
 	e := newRunning(t, WithSession(registered))
 	flushing := make(chan struct{}, 10)
-	e.Join(&fakeRetrier{fakeParticipant{log: &recorder{}, flush: func(ctx context.Context) error {
+	e.Join(&fakeHolder{left: true, fakeParticipant: fakeParticipant{flush: func(ctx context.Context) error {
 		flushing <- struct{}{}
 		return untilDone(ctx)
 	}}})

@@ -97,13 +97,17 @@ type Participant interface {
 	Flush(ctx context.Context) error
 }
 
-// Retrier is a Participant that keeps what it could not deliver.
-type Retrier interface {
+// Holder is a Participant that keeps what it could not deliver.
+type Holder interface {
 	Participant
 
-	// Retry is Flush if there is something that an earlier flush has left behind, and does nothing otherwise: what is new
-	// leaves together with what comes yet.
-	Retry(ctx context.Context) error
+	// LeftBehind reports whether there is something that an earlier flush has left behind. It is delivered while the next
+	// invocation's handler runs. What is merely new leaves together with what comes yet.
+	LeftBehind() bool
+
+	// FlushThen is Flush for a caller that does not spend a goroutine on the wait: it returns at once. done is called once,
+	// with what Flush would return, by anybody and perhaps before FlushThen returns. It must return at once, too.
+	FlushThen(ctx context.Context, done func(error))
 }
 
 // TelemetrySubscriber is one component's wish for events of the Telemetry API.

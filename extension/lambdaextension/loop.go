@@ -162,14 +162,17 @@ func (e *lambdaExtension) unheld(ctx context.Context) (context.Context, context.
 // begin starts to deliver, while something else goes on, what an earlier flush has left behind, or all there is. leave stops
 // being interested in the outcome; deliveries under way are not affected.
 func (e *lambdaExtension) begin(ctx context.Context, all bool) (leave func()) {
+	members := e.participants.members()
+	if !all {
+		members = e.participants.behind()
+	}
+	if len(members) == 0 {
+		return nothing
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	e.wg.Go(func() {
 		defer cancel()
-		if all {
-			_ = deliver(ctx, e.participants.members()) // what fails stays queued
-			return
-		}
-		e.participants.retry(ctx)
+		_ = deliver(ctx, members) // what fails stays queued
 	})
 	return cancel
 }

@@ -54,15 +54,16 @@ func TestInvokeWaitsForTheFunction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := scheduled(t)
 		var log recorder
-		e.Join(&fakeRetrier{fakeParticipant{name: "decouple", log: &log}})
-		e.Join(&fakeParticipant{name: "batch", log: &recorder{}}) // has nothing to try again
+		e.Join(&fakeHolder{left: true, fakeParticipant: fakeParticipant{name: "decouple", log: &log}})
+		e.Join(&fakeHolder{fakeParticipant: fakeParticipant{name: "another", log: &recorder{}}})
+		e.Join(&fakeParticipant{name: "batch", log: &recorder{}})
 		returned := make(chan struct{})
 		go func() {
 			e.invoke(t.Context(), invokeEvent("1", time.Minute))
 			close(returned)
 		}()
 		synctest.Wait()
-		require.Equal(t, []string{"retry decouple"}, log.all(), "what was left behind travels while the handler runs")
+		require.Equal(t, []string{"flush decouple"}, log.all(), "what was left behind travels while the handler runs")
 
 		e.handle(t.Context(), []telemetryapi.Event{
 			platformEvent(telemetryapi.EventStart, "1"),
@@ -76,7 +77,7 @@ func TestInvokeWaitsForTheFunction(t *testing.T) {
 
 		e.handle(t.Context(), []telemetryapi.Event{platformEvent(telemetryapi.EventRuntimeDone, "1")})
 		<-returned
-		require.Equal(t, []string{"retry decouple", "drain decouple", "flush decouple"}, log.all())
+		require.Equal(t, []string{"flush decouple", "drain decouple", "flush decouple"}, log.all())
 		e.wg.Wait()
 	})
 }

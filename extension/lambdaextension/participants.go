@@ -33,14 +33,35 @@ func (p *participants) join(c Participant) (leave func()) {
 	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.list = slices.DeleteFunc(p.list, func(m *participant) bool { return m == member })
+		p.list = slices.DeleteFunc(slices.Clone(p.list), func(m *participant) bool { return m == member })
 	}
 }
 
+// members are those at this time.
 func (p *participants) members() []*participant {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.list)
+	return p.list // is only appended to, or replaced
+}
+
+// behind are those who could not deliver something before.
+func (p *participants) behind() []*participant {
+	var behind []*participant
+	for _, m := range p.members() {
+		if h, ok := m.Participant.(Holder); ok && h.LeftBehind() {
+			behind = append(behind, m)
+		}
+	}
+	return behind
+}
+
+// flushThen has a participant deliver, and done called with the outcome.
+func (m *participant) flushThen(ctx context.Context, done func(error)) {
+	if h, ok := m.Participant.(Holder); ok {
+		h.FlushThen(ctx, done)
+		return
+	}
+	go func() { done(m.Flush(ctx)) }()
 }
 
 // flush drains the participants along the data flow, then has all of them deliver at the same time, and does so again
@@ -67,21 +88,11 @@ func drain(ctx context.Context, members []*participant) (moved bool) {
 	return moved
 }
 
-// retry has those who could not deliver before try again, and returns when they are done.
-func (p *participants) retry(ctx context.Context) {
-	var wg sync.WaitGroup
-	for _, m := range p.members() {
-		if r, ok := m.Participant.(Retrier); ok {
-			wg.Go(func() { _ = r.Retry(ctx) }) // what fails stays queued
-		}
-	}
-	wg.Wait()
-}
-
 func deliver(ctx context.Context, members []*participant) error {
 	errs := make(chan error, len(members))
+	done := func(err error) { errs <- err }
 	for _, m := range members {
-		go func() { errs <- m.Flush(ctx) }()
+		m.flushThen(ctx, done)
 	}
 	var failed []error
 	over := ctx.Done()
@@ -89,7 +100,9 @@ func deliver(ctx context.Context, members []*participant) error {
 	for left := len(members); left > 0; {
 		select {
 		case err := <-errs:
-			failed = append(failed, err)
+			if err != nil {
+				failed = append(failed, err)
+			}
 			left--
 		case <-over:
 			over, overdue = nil, time.After(flushGrace)

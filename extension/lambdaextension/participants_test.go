@@ -57,15 +57,16 @@ func (p *fakeParticipant) Flush(ctx context.Context) error {
 	return p.flush(ctx)
 }
 
-// fakeRetrier says when it is to try again.
-type fakeRetrier struct{ fakeParticipant }
+// fakeHolder says what it has left behind.
+type fakeHolder struct {
+	fakeParticipant
+	left bool
+}
 
-func (p *fakeRetrier) Retry(ctx context.Context) error {
-	p.log.add("retry " + p.name)
-	if p.flush == nil {
-		return nil
-	}
-	return p.flush(ctx)
+func (p *fakeHolder) LeftBehind() bool { return p.left }
+
+func (p *fakeHolder) FlushThen(ctx context.Context, done func(error)) {
+	go func() { done(p.Flush(ctx)) }()
 }
 
 func TestDrainsFollowTheData(t *testing.T) {
@@ -151,6 +152,32 @@ func TestFlushReportsEveryError(t *testing.T) {
 	err := p.flush(t.Context())
 	require.ErrorIs(t, err, one)
 	require.ErrorIs(t, err, two)
+}
+
+// promptHolder is done before anybody waits.
+type promptHolder struct {
+	fakeHolder
+	err error
+}
+
+func (p *promptHolder) FlushThen(_ context.Context, done func(error)) { done(p.err) }
+
+func TestHoldersTellTheOutcome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		prompt, late := errors.New("prompt"), errors.New("late")
+		var p participants
+		p.join(&promptHolder{})
+		p.join(&promptHolder{err: prompt})
+		p.join(&fakeHolder{fakeParticipant: fakeParticipant{flush: func(context.Context) error {
+			time.Sleep(time.Second)
+			return late
+		}}})
+		start := time.Now()
+		err := p.flush(t.Context())
+		require.Equal(t, time.Second, time.Since(start))
+		require.ErrorIs(t, err, prompt)
+		require.ErrorIs(t, err, late)
+	})
 }
 
 func TestLeave(t *testing.T) {

@@ -171,8 +171,10 @@ func BenchmarkDelivery(b *testing.B) {
 	defer cancel()
 	td := invocation{requests: 1, spans: 10}.decoder(b)()
 	b.ReportAllocs()
+	done := make(chan error, 1)
 	for b.Loop() {
 		require.NoError(b, p.ConsumeTraces(ctx, td))
-		require.NoError(b, p.Flush(ctx))
+		p.FlushThen(ctx, func(err error) { done <- err })
+		require.NoError(b, <-done)
 	}
 }

@@ -81,7 +81,7 @@ type item[T any] struct {
 	order int
 }
 
-var _ lambdaextension.Retrier = (*decouple[ptrace.Traces])(nil)
+var _ lambdaextension.Holder = (*decouple[ptrace.Traces])(nil)
 
 // decouple is the queue of one pipeline and what sends from it.
 type decouple[T any] struct {
@@ -113,8 +113,10 @@ type decouple[T any] struct {
 	dropped map[string]int
 	// accepted is the order of the newest data. What is before passing is to leave although no Flush waits for all there is.
 	accepted, passing int
-	// changed is closed, and made anew, whenever something a Flush waits for may have changed.
+	// changed is closed when something a Flush waits for may have changed. It is there if somebody waits.
 	changed chan struct{}
+	// waiters are flushes of which nobody waits on a goroutine.
+	waiters []*waiter
 }
 
 func newDecouple[T any](set processor.Settings, cfg *Config, sig signal[T]) *decouple[T] {
@@ -125,7 +127,6 @@ func newDecouple[T any](set processor.Settings, cfg *Config, sig signal[T]) *dec
 		name:    sig.kind + "/" + set.ID.String(),
 		id:      set.ID.String(),
 		dropped: map[string]int{},
-		changed: make(chan struct{}),
 	}
 }
 
@@ -401,6 +402,11 @@ func (d *decouple[T]) Flush(ctx context.Context) error {
 			defer stop()
 		}
 	}
+	return d.deliverAll(ctx, patient, held)
+}
+
+// deliverAll waits for everything to be delivered for as long as there is hope.
+func (d *decouple[T]) deliverAll(ctx context.Context, patient, held bool) error {
 	for {
 		d.dispatch()
 		if d.delivered() {
@@ -452,15 +458,11 @@ func (d *decouple[T]) passed(limit int) bool {
 	return true
 }
 
-// Retry implements lambdaextension.Retrier.
-func (d *decouple[T]) Retry(ctx context.Context) error {
+// LeftBehind implements lambdaextension.Holder.
+func (d *decouple[T]) LeftBehind() bool {
 	d.mu.Lock()
-	left := d.backoff.failing() || len(d.flights) > 0
-	d.mu.Unlock()
-	if !left {
-		return nil
-	}
-	return d.Flush(ctx)
+	defer d.mu.Unlock()
+	return d.backoff.failing() || len(d.flights) > 0
 }
 
 // delivered reports whether nothing is left that a flush could wait for.
@@ -666,12 +668,18 @@ func (d *decouple[T]) wakeIn(wait time.Duration) {
 
 // announce wakes up everybody in await.
 func (d *decouple[T]) announce() {
-	close(d.changed)
-	d.changed = make(chan struct{})
+	if d.changed != nil {
+		close(d.changed)
+		d.changed = nil
+	}
+	d.tell()
 }
 
 // await gives up the lock until something has changed or ctx ends.
 func (d *decouple[T]) await(ctx context.Context) error {
+	if d.changed == nil {
+		d.changed = make(chan struct{})
+	}
 	changed := d.changed
 	d.mu.Unlock()
 	defer d.mu.Lock()

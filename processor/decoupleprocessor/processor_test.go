@@ -217,7 +217,9 @@ func (s *subject) flush(t *testing.T, d time.Duration) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	before := time.Now()
-	err := s.lifecycle.joined[0].Flush(ctx)
+	done := make(chan error, 1)
+	s.lifecycle.joined[0].(lambdaextension.Holder).FlushThen(ctx, func(err error) { done <- err })
+	err := <-done
 	return time.Since(before), err
 }
 
@@ -427,7 +429,7 @@ func TestFlushIsNotHeldForAsLongAsTheBackendAsksFor(t *testing.T) {
 	})
 }
 
-func TestRetryIsForWhatWasLeftBehind(t *testing.T) {
+func TestLeftBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, func(_ context.Context, n int, _ ptrace.Traces) error {
 			if n == 1 {
@@ -435,15 +437,16 @@ func TestRetryIsForWhatWasLeftBehind(t *testing.T) {
 			}
 			return nil
 		})
-		retrier := s.lifecycle.joined[0].(lambdaextension.Retrier)
+		d := s.lifecycle.joined[0].(lambdaextension.Holder)
 		s.send(t, "a")
-		require.NoError(t, retrier.Retry(t.Context()))
-		require.Zero(t, s.backend.asked(), "nobody has tried to deliver it yet")
+		require.False(t, d.LeftBehind(), "nobody has tried to deliver it yet")
 		_, err := s.flush(t, 3*time.Second)
 		require.ErrorIs(t, err, errKept)
+		require.True(t, d.LeftBehind())
 		time.Sleep(time.Second)
-		require.NoError(t, retrier.Retry(t.Context()))
+		require.NoError(t, d.Flush(t.Context()))
 		require.Equal(t, []string{"a"}, s.backend.arrived())
+		require.False(t, d.LeftBehind())
 		s.stop(t)
 	})
 }
