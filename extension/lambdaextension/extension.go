@@ -92,7 +92,7 @@ func newExtension(logger *zap.Logger, cfg *Config, set settings) *lambdaExtensio
 		logger.Warn("A variable that sets how data is delivered is wrong", zap.Error(err))
 	}
 	return &lambdaExtension{flush: flushConfig, logger: logger, stopTicking: func() {}, unwatch: func() {},
-		disk: disk{cfg: cfg.Spool, logger: logger}, settings: set, invocations: newInvocations(), heap: newHeap(), collections: newCollections(),
+		disk: disk{cfg: cfg.Spool, logger: logger}, settings: set, invocations: new(invocations), heap: newHeap(), collections: newCollections(),
 		functionSpans: newFunctionSpans(os.Getenv(envInitializationType) == extensionsapi.ManagedInstances),
 		health:        health.NewRegistry(time.Now())}
 }

@@ -22,11 +22,7 @@ type invocations struct {
 	reported []string
 	// initialized says that Init has ended, well or not.
 	initialized bool
-	changed     chan struct{}
-}
-
-func newInvocations() *invocations {
-	return &invocations{changed: make(chan struct{})}
+	changed     chan struct{} // nil while nobody waits
 }
 
 // finish notes that the runtime is done with an invocation.
@@ -63,8 +59,10 @@ func (i *invocations) note(list *[]string, requestID string) {
 
 // announce wakes who waits. The caller has the lock.
 func (i *invocations) announce() {
-	close(i.changed)
-	i.changed = make(chan struct{})
+	if i.changed != nil {
+		close(i.changed)
+		i.changed = nil
+	}
 }
 
 // begin forgets the report of an earlier invocation of the same id: Lambda tries an asynchronous invocation that failed
@@ -104,6 +102,9 @@ func (i *invocations) await(ctx context.Context, happened func() bool) error {
 		if happened() {
 			i.mu.Unlock()
 			return nil
+		}
+		if i.changed == nil {
+			i.changed = make(chan struct{})
 		}
 		changed := i.changed
 		i.mu.Unlock()

@@ -20,12 +20,12 @@ func TestAwaitFinish(t *testing.T) {
 		"runtimeDone of another in front": func(i *invocations) { i.finish("0"); i.finish("1"); i.finish("2") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := newInvocations()
+			before := new(invocations)
 			happen(before)
 			require.NoError(t, before.awaitFinish(t.Context(), "1"), "it had happened before")
 
 			synctest.Test(t, func(t *testing.T) {
-				i := newInvocations()
+				i := new(invocations)
 				done := make(chan error, 1)
 				go func() { done <- i.awaitFinish(t.Context(), "1") }()
 				synctest.Wait()
@@ -42,7 +42,7 @@ func TestAwaitFinish(t *testing.T) {
 
 func TestAwaitReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := newInvocations()
+		i := new(invocations)
 		done := make(chan error, 1)
 		go func() { done <- i.awaitReport(t.Context(), "1") }()
 		i.finish("1")
@@ -58,7 +58,7 @@ func TestAwaitReport(t *testing.T) {
 func TestAwaitEndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	i := newInvocations()
+	i := new(invocations)
 	require.ErrorIs(t, i.awaitFinish(ctx, "1"), context.Canceled)
 	require.ErrorIs(t, i.awaitReport(ctx, "1"), context.Canceled)
 	i.report("1")
@@ -67,7 +67,7 @@ func TestAwaitEndsWithContext(t *testing.T) {
 }
 
 func TestInvocationsAreBounded(t *testing.T) {
-	i := newInvocations()
+	i := new(invocations)
 	const n = 10 * maxRemembered
 	for id := range n {
 		i.finish(strconv.Itoa(id))

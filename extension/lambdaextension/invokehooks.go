@@ -22,13 +22,13 @@ func (h *invokeHooks) add(begin func()) (leave func()) {
 	return func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.hooks = slices.DeleteFunc(h.hooks, func(other *func()) bool { return other == hook })
+		h.hooks = slices.DeleteFunc(slices.Clone(h.hooks), func(other *func()) bool { return other == hook })
 	}
 }
 
 func (h *invokeHooks) call() {
 	h.mu.Lock()
-	hooks := slices.Clone(h.hooks)
+	hooks := h.hooks // is only appended to, or replaced
 	h.mu.Unlock()
 	for _, begin := range hooks {
 		(*begin)()

@@ -261,8 +261,12 @@ func (e *lambdaExtension) invoke(ctx context.Context, event extensionsapi.Event)
 	}
 	finished := time.Now()
 	defer func() { e.health.Add(health.HoldDuration, time.Since(finished).Milliseconds()) }()
-	ctx, cancel := context.WithTimeout(ctx, e.flush.Timeout)
-	defer cancel()
+	limit := finished.Add(e.flush.Timeout)
+	if end, ok := ctx.Deadline(); !ok || limit.Before(end) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, limit)
+		defer cancel()
+	}
 	e.delivers()
 	if err := e.flushAll(ctx); err != nil {
 		e.logger.Debug("Not everything was delivered at the end of the invocation",

@@ -48,7 +48,7 @@ func (s *subscription) add(wish TelemetrySubscriber) (cancel func(), err error) 
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.subscribers = slices.DeleteFunc(s.subscribers, func(w *TelemetrySubscriber) bool { return w == &wish })
+		s.subscribers = slices.DeleteFunc(slices.Clone(s.subscribers), func(w *TelemetrySubscriber) bool { return w == &wish })
 	}, nil
 }
 
@@ -92,7 +92,7 @@ func (s *subscription) wantsPlatform() bool {
 // deliver hands events to the subscribers, each the ones it asked for.
 func (s *subscription) deliver(ctx context.Context, events []telemetryapi.Event) {
 	s.mu.Lock()
-	subscribers := slices.Clone(s.subscribers)
+	subscribers := s.subscribers // is only appended to, or replaced
 	s.mu.Unlock()
 	for _, w := range subscribers {
 		wanted := events
