@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/guard/contract"
-	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi/rawjson"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/rawjson"
 )
 
 // EventType names a lifecycle event.

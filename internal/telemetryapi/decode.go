@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi/rawjson"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/rawjson"
 )
 
 // Batch is what one POST of the Telemetry API holds.

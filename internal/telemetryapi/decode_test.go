@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi/rawjson"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/rawjson"
 )
 
 func TestDecode(t *testing.T) {

@@ -6,7 +6,7 @@ package telemetryapi
 import (
 	"fmt"
 
-	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi/rawjson"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/rawjson"
 )
 
 // Decoder is what a pointer to each of the record types is.

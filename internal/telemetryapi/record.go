@@ -6,7 +6,7 @@ package telemetryapi
 import (
 	"time"
 
-	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi/rawjson"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/rawjson"
 )
 
 // The values of a Status. The set is open.

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi/rawjson"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/rawjson"
 )
 
 // Attributes of OpenTelemetry's semantic conventions for exceptions.

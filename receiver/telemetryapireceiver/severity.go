@@ -9,7 +9,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/otelcol-lambda/otelcol-lambda/internal/telemetryapi/rawjson"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/rawjson"
 )
 
 // setSeverity reads the value of a log library's level. The text stays as the library wrote it. It is false when the
