@@ -41,6 +41,7 @@ func runOnLambda(env environment) int {
 	// Lambda starts the function's runtime only after every extension has registered, so nothing comes before this.
 	reg := extensionsapi.NewClient(env.runtimeAPI).Begin(ctx, filepath.Base(os.Args[0]),
 		extensionsapi.Events(os.Getenv("AWS_LAMBDA_INITIALIZATION_TYPE")))
+	defer reg.Close()
 	err := runCollector(ctx, env, reg, logger)
 	if err == nil {
 		return 0

@@ -121,6 +121,17 @@ func (p *Pending) Session(ctx context.Context) (*Session, error) {
 	}
 }
 
+// Close closes the session, if there is one yet. A registration under way goes on until its context ends.
+func (p *Pending) Close() {
+	select {
+	case <-p.done:
+		if p.session != nil {
+			p.session.Close()
+		}
+	default:
+	}
+}
+
 // call is do with an *Error for an answer that is a refusal.
 func (c *Client) call(ctx context.Context, req *http1.Request) (*http1.Response, error) {
 	return answered(c.do(ctx, req))

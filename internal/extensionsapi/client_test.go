@@ -170,6 +170,7 @@ func TestBegin(t *testing.T) {
 	cancel()
 	_, err := p.Session(impatient)
 	require.ErrorIs(t, err, context.Canceled)
+	p.Close() // has nothing to close yet, and does not wait for it
 
 	close(answer)
 	s, err := p.Session(t.Context())
@@ -179,6 +180,10 @@ func TestBegin(t *testing.T) {
 	require.NoError(t, err)
 	require.Same(t, s, again)
 	require.EqualValues(t, 1, registrations.Load())
+	p.Close()
+	p.Close()
+	_, err = s.Next(t.Context())
+	require.ErrorIs(t, err, errSessionClosed)
 }
 
 func TestBeginRefused(t *testing.T) {
@@ -194,6 +199,7 @@ func TestBeginRefused(t *testing.T) {
 		_, ok := errors.AsType[*Error](err)
 		require.True(t, ok, "%v", err)
 	}
+	p.Close()
 	require.EqualValues(t, 1, registrations.Load())
 }
 
