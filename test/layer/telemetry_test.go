@@ -250,6 +250,13 @@ func (r *rig) platformRecordsArrived(t *testing.T) {
 // instance checks that everything the layer made itself has one resource, and returns the environment's name in it.
 func (r *rig) instance(t *testing.T) string {
 	t.Helper()
+	return r.instanceSince(t, time.Time{})
+}
+
+// instanceSince is instance, but for log records of what happened before: a snapshot goes on under another name, and what
+// happened before it was taken may have been delivered by then.
+func (r *rig) instanceSince(t *testing.T, since time.Time) string {
+	t.Helper()
 	var resources []map[string]any
 	note := func(i otlpsink.Item) {
 		if i.Scope.Name() == receiverScope {
@@ -263,7 +270,9 @@ func (r *rig) instance(t *testing.T) string {
 		note(p.Item)
 	}
 	for _, rec := range r.sink.LogRecords() {
-		note(rec.Item)
+		if !rec.Timestamp().AsTime().Before(since) {
+			note(rec.Item)
+		}
 	}
 	require.NotEmpty(t, resources)
 	for _, resource := range resources {
