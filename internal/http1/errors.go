@@ -53,6 +53,9 @@ func (e *causedError) Error() string { return e.what + ": " + e.cause.Error() }
 
 func (e *causedError) Unwrap() error { return e.cause }
 
+// ErrIncomplete says that the body of a request did not come in full: the peer closed its side, or ReadTimeout is over.
+var ErrIncomplete = errors.New("the body of the request is incomplete")
+
 // statusOf returns the status that answers a request that could not be read, or 0 if there is nobody to answer.
 func statusOf(err error) int {
 	switch {

@@ -15,7 +15,11 @@ import (
 // Errors are those of this package, io.EOF, io.ErrUnexpectedEOF and those of r; after any of them what r holds is of no
 // use.
 func ReadRequest(r *bufio.Reader, limits Limits) (req *Request, keepAlive bool, err error) {
-	return readRequest(r, limits, nil)
+	req, keepAlive, err = readRequest(r, limits, nil)
+	if err != nil {
+		req = nil
+	}
+	return req, keepAlive, err
 }
 
 // DiscardRequest reads a request for somebody who answers it without its body, which may have up to 1 GiB and takes no
@@ -24,10 +28,14 @@ func ReadRequest(r *bufio.Reader, limits Limits) (req *Request, keepAlive bool, 
 // Errors are as of ReadRequest, and those of w.
 func DiscardRequest(r *bufio.Reader, w io.Writer) (*Request, error) {
 	req, _, err := readRequest(r, Limits{BodyBytes: maxLength, discard: true}, w)
+	if err != nil {
+		req = nil
+	}
 	return req, err
 }
 
-// readRequest is ReadRequest that writes `100 Continue` to expecter if the peer waits for it before it sends the body.
+// readRequest is ReadRequest that writes `100 Continue` to expecter if the peer waits for it before it sends the body. If that
+// fails to come, there is a request as well as an error.
 func readRequest(r *bufio.Reader, limits Limits, expecter io.Writer) (*Request, bool, error) {
 	limits = limits.withDefaults()
 	left := limits.HeaderBytes
@@ -84,7 +92,7 @@ func readRequest(r *bufio.Reader, limits Limits, expecter io.Writer) (*Request, 
 			}
 		}
 		if req.Body, req.TooLarge, err = readBody(r, f, limits); err != nil {
-			return nil, false, err
+			return req, false, err
 		}
 	}
 	return req, f.keepAlive, nil

@@ -28,6 +28,9 @@ type Server struct {
 	// Brief says that handlers return soon. Then it does not take a goroutine for each request to notice that the peer
 	// goes away meanwhile.
 	Brief bool
+	// Refuse, if set, says what to answer to a request that could not be read, for errors of this package, ErrIncomplete among
+	// them. If it returns nil, the answer is as without it: a status that says why, or none if nobody may be there any more.
+	Refuse func(error) *Response
 	// Report, if set, is told of handlers that panicked, responses that could not be written as they were, requests that
 	// were refused, and of the first of consecutive failures to accept. It may be called by several goroutines at a
 	// time.
@@ -154,7 +157,7 @@ func (s *Server) Shutdown(limit time.Duration) error {
 		late = true
 		s.changed.Broadcast()
 	})
-	for len(s.conns) > 0 && !late {
+	for (len(s.conns) > 0 || len(s.listeners) > 0) && !late {
 		s.changed.Wait()
 	}
 	s.mu.Unlock()
@@ -208,6 +211,7 @@ func (s *Server) forget(l Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.listeners, l)
+	s.changed.Broadcast()
 }
 
 // sleep returns false if Close is called meanwhile.
@@ -288,8 +292,8 @@ func (s *Server) setBusy(c *serverConn) *signal {
 	return c.done
 }
 
-// setIdle is called when the request has been answered.
-func (s *Server) setIdle(c *serverConn) {
+// setIdle is called when the request has been answered. It returns false if the connection is to be closed.
+func (s *Server) setIdle(c *serverConn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.turn++
@@ -297,6 +301,7 @@ func (s *Server) setIdle(c *serverConn) {
 	if s.waiting > 0 {
 		s.changed.Broadcast()
 	}
+	return !s.stopping
 }
 
 // wanted says whether a connection may stay open: none waits for it to end.
@@ -332,6 +337,9 @@ func (s *Server) serveNext(c *serverConn) bool {
 	}
 	req, keepAlive, err := s.read(c)
 	if err != nil {
+		if req != nil && statusOf(err) == 0 {
+			err = ErrIncomplete
+		}
 		s.refuse(c, err)
 		return false
 	}
@@ -348,8 +356,7 @@ func (s *Server) serveNext(c *serverConn) bool {
 	if !s.write(c, req.Method, resp, keepAlive) || !keepAlive {
 		return false
 	}
-	s.setIdle(c)
-	return true
+	return s.setIdle(c)
 }
 
 // read reads a request of which the first byte is there.
@@ -360,8 +367,8 @@ func (s *Server) read(c *serverConn) (req *Request, keepAlive bool, err error) {
 		}
 	}
 	req, keepAlive, err = readRequest(c.r, s.Limits, c.conn)
-	if s.ReadTimeout > 0 && err == nil {
-		err = c.conn.SetReadDeadline(time.Time{})
+	if s.ReadTimeout > 0 {
+		_ = c.conn.SetReadDeadline(time.Time{}) // it is closed, and that will be noticed
 	}
 	return req, keepAlive, err
 }
@@ -407,15 +414,29 @@ func (s *Server) write(c *serverConn, method string, resp *Response, keepAlive b
 	return err == nil
 }
 
-// refuse answers a request that could not be read, if that was the peer's fault.
-func (s *Server) refuse(c *serverConn, err error) {
+// refusal returns the answer to a request that could not be read, nil for none.
+func (s *Server) refusal(err error) *Response {
 	status := statusOf(err)
+	if s.Refuse != nil && (status != 0 || errors.Is(err, ErrIncomplete)) {
+		if resp := s.Refuse(err); resp != nil {
+			return resp
+		}
+	}
 	if status == 0 {
-		return
+		return nil
 	}
 	s.report("reading a request", err)
-	header := Header{{Name: "Content-Type", Value: "text/plain; charset=utf-8"}}
-	if !s.write(c, "", &Response{Status: status, Header: header, Body: []byte(err.Error() + "\n")}, false) {
+	return &Response{
+		Status: status,
+		Header: Header{{Name: "Content-Type", Value: "text/plain; charset=utf-8"}},
+		Body:   []byte(err.Error() + "\n"),
+	}
+}
+
+// refuse answers a request that could not be read, if that was the peer's fault or Refuse says what.
+func (s *Server) refuse(c *serverConn, err error) {
+	resp := s.refusal(err)
+	if resp == nil || !s.write(c, "", resp, false) {
 		return
 	}
 	if conn, ok := c.conn.(interface{ CloseWrite() error }); ok {

@@ -925,6 +925,106 @@ func TestServerShutdown(t *testing.T) {
 	require.NoError(t, (&Server{}).Shutdown(time.Hour), "without use")
 }
 
+func TestServerRefuse(t *testing.T) {
+	var refused []error
+	s := &Server{Limits: Limits{BodyBytes: 2, HeaderBytes: 200}, ReadTimeout: time.Minute, Refuse: func(err error) *Response {
+		refused = append(refused, err)
+		if errors.Is(err, ErrMalformed) {
+			return nil
+		}
+		return &Response{Status: 299}
+	}}
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipeListener()
+		served := make(chan error)
+		go func() { served <- s.Serve(l, echo) }()
+		const post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: "
+		for _, tt := range []struct {
+			request string
+			status  int
+			err     error
+		}{
+			{request: post + "3\r\n\r\nabc", status: 299, err: ErrBodyTooLarge},
+			{request: post + "2\r\n\r\na", status: 299, err: ErrIncomplete},
+			{request: "GET / HTTP/1.1\r\nHost: h\r\nX: " + strings.Repeat("x", 200) + "\r\n\r\n", status: 299, err: ErrHeaderTooLarge},
+			{request: post + "x\r\n\r\n", status: 400, err: ErrMalformed},
+			{request: "POST / HTTP/1.1\r\nHost: h\r\nCont"}, // nobody can know what that was to be
+		} {
+			conn, err := l.dial()
+			require.NoError(t, err)
+			go func() { _, _ = io.WriteString(conn, tt.request) }()
+			r := bufio.NewReader(conn)
+			if tt.status != 0 {
+				resp, keepAlive := receive(t, r)
+				require.Equal(t, tt.status, resp.Status)
+				require.False(t, keepAlive)
+				require.ErrorIs(t, refused[len(refused)-1], tt.err)
+			}
+			requireEnd(t, r)
+			require.NoError(t, conn.Close())
+		}
+		require.Len(t, refused, 4)
+		require.NoError(t, s.Close())
+		require.ErrorIs(t, <-served, ErrClosed)
+	})
+}
+
+// lateListener accepts its only connection when it is closed.
+type lateListener struct {
+	*pipeListener
+	conn Conn
+}
+
+func (l *lateListener) Accept() (Conn, error) {
+	<-l.closed.ch
+	if conn := l.conn; conn != nil {
+		l.conn = nil
+		return conn, nil
+	}
+	return nil, io.ErrClosedPipe
+}
+
+func TestServerShutdownServesWhatIsAccepted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		s := &Server{}
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(&lateListener{newPipeListener(), there}, echo) }()
+		go func() { _, _ = io.WriteString(here, "GET / HTTP/1.1\r\nHost: h\r\n\r\n") }()
+		synctest.Wait()
+		done := make(chan error, 1)
+		go func() { done <- s.Shutdown(time.Minute) }()
+		resp, _ := receive(t, bufio.NewReader(here))
+		require.Equal(t, 202, resp.Status)
+		require.NoError(t, <-done)
+		require.ErrorIs(t, <-served, ErrClosed)
+	})
+}
+
+// A connection that becomes idle during Shutdown does not keep it waiting.
+func TestServerShutdownWhileAnswering(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, s := newPipeListener(), &Server{}
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(l, echo) }()
+		conn, err := l.dial()
+		require.NoError(t, err)
+		_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		require.NoError(t, err)
+		synctest.Wait() // until the answer is read
+		start := time.Now()
+		done := make(chan error, 1)
+		go func() { done <- s.Shutdown(time.Minute) }()
+		synctest.Wait()
+		r := bufio.NewReader(conn)
+		receive(t, r)
+		requireEnd(t, r)
+		require.NoError(t, <-done)
+		require.Zero(t, time.Since(start))
+		require.ErrorIs(t, <-served, ErrClosed)
+	})
+}
+
 // An environment may be frozen for hours in a long poll, between two requests, and in the middle of one.
 func TestHoursPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/socket"
 )
@@ -24,6 +25,13 @@ func Over(c net.Conn) net.Conn {
 		return c
 	}
 	return &conn{TCPConn: tcp, over: over}
+}
+
+// Busy is to be called before what may take the processor for more than some milliseconds and was not begun by a read or
+// write of 16 KiB or more. It wakes Go's monitor if that sleeps, so that others get their turns meanwhile, timers among them.
+func Busy() {
+	// Any system call of which the runtime is told.
+	_, _, _ = syscall.Syscall(syscall.SYS_GETPPID, 0, 0, 0)
 }
 
 type conn struct {
@@ -67,5 +75,5 @@ func (c *conn) failed(op string, err error) error {
 	if errors.Is(err, os.ErrClosed) {
 		err = net.ErrClosed
 	}
-	return &net.OpError{Op: op, Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
 }

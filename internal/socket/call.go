@@ -1,7 +1,7 @@
 // Copyright The otelcol-lambda Authors
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && !race
+//go:build linux && !race && (amd64 || arm64)
 
 package socket
 
@@ -11,18 +11,32 @@ import (
 )
 
 // Go's runtime is not told of these system calls, as package syscall does of those that may block: they are told not to. In
-// a process that has been idle, the runtime would wake the thread that watches over blocked ones, which looks a few times
-// and goes back to sleep: a quarter of what the guard would take for an event.
+// a process that has been idle, the runtime would wake its monitor, which looks around a few times and goes back to sleep: a
+// quarter of what the guard would take for an event.
+//
+// The monitor does not only watch over system calls that block. It also has goroutines take turns that compute for longer
+// than 10 ms. Who is about to do that with what is read or written here has the monitor woken: see toldBytes and
+// quiet.Busy.
+
+// toldBytes is from how many bytes on the runtime is told: what comes or goes in such pieces takes a while to work on.
+const toldBytes = 16 << 10
 
 func receive(fd uintptr, p []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd,
-		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), syscall.MSG_DONTWAIT, 0, 0)
-	return int(n), errno
+	return call(syscall.SYS_RECVFROM, fd, p, syscall.MSG_DONTWAIT)
 }
 
 func send(fd uintptr, p []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, fd,
-		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
+	return call(syscall.SYS_SENDTO, fd, p, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
+}
+
+func call(number, fd uintptr, p []byte, flags uintptr) (int, syscall.Errno) {
+	var n uintptr
+	var errno syscall.Errno
+	if len(p) < toldBytes {
+		n, _, errno = syscall.RawSyscall6(number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0)
+	} else {
+		n, _, errno = syscall.Syscall6(number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0)
+	}
 	return int(n), errno
 }
 

@@ -8,6 +8,7 @@ package socket
 import (
 	"io"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -16,6 +17,7 @@ import (
 type Conn struct {
 	file    descriptor
 	in, out transfer
+	writing sync.Mutex // one Write, in as many pieces as it takes
 }
 
 // descriptor is a socket that the poller knows: an *os.File, or a connection of package net.
@@ -150,6 +152,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Write implements io.Writer.
 func (c *Conn) Write(p []byte) (written int, err error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	for written < len(p) && err == nil {
 		var n int
 		n, err = c.out.some(p[written:])

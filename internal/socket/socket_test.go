@@ -76,6 +76,26 @@ func TestDialAndAccept(t *testing.T) {
 	}
 }
 
+// Two writes are not mixed, whatever the number of pieces.
+func TestWritesAreWhole(t *testing.T) {
+	l := newListener(t)
+	conn, err := Dial(l.Address(), time.Now().Add(patience))
+	require.NoError(t, err)
+	defer conn.Close()
+	there, err := l.Accept()
+	require.NoError(t, err)
+	defer there.Close()
+	const size = 8 << 20
+	for _, b := range []byte("ab") {
+		go func() { _, _ = conn.Write(bytes.Repeat([]byte{b}, size)) }()
+	}
+	got := make([]byte, 2*size)
+	_, err = io.ReadFull(there, got)
+	require.NoError(t, err)
+	require.Equal(t, bytes.Repeat(got[:1], size), got[:size])
+	require.Equal(t, bytes.Repeat(got[size:size+1], size), got[size:])
+}
+
 func TestStandardLibraryOnTheOtherSide(t *testing.T) {
 	l := newListener(t)
 	wg := echo(t, l)

@@ -5,6 +5,7 @@ package telemetryapi
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/rawjson"
 )
@@ -22,6 +23,7 @@ type Decoder interface {
 
 // decoded is what has been made of an event's record; nothing yet if there is no record.
 type decoded struct {
+	once    sync.Once
 	record  Decoder
 	unknown int
 	err     error
@@ -80,9 +82,7 @@ func (e Event) Decoded() (record Decoder, unknown int, err error) {
 	if d == nil {
 		d = &decoded{}
 	}
-	if d.record == nil {
-		d.decode(e)
-	}
+	d.once.Do(func() { d.decode(e) })
 	return d.record, d.unknown, d.err
 }
 

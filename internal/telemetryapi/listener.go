@@ -5,6 +5,7 @@ package telemetryapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -20,6 +21,9 @@ import (
 )
 
 const (
+	// maxHeaderBytes is far more than what Lambda sends.
+	maxHeaderBytes = 64 << 10
+
 	// maxBodyBytes bounds one delivery. AWS Lambda Telemetry API: a delivery has at most twice `maxBytes` and what
 	// wraps the records, which is well under 1 MiB with NewSubscription; but one record alone may be larger than the
 	// rule has it.
@@ -92,8 +96,8 @@ type Counters struct {
 // Listener takes the deliveries of the AWS Lambda Telemetry API.
 //
 // It answers a delivery as soon as it has it in memory, and always with success, even when it makes no sense: Lambda
-// sends a refused delivery again, and one that cannot be understood would come back for ever. The exception is a full
-// queue, see queueWait. What Lambda repeats because it did not see the answer is not handled twice.
+// sends a refused delivery again, and one that cannot be understood would come back for ever. The exceptions are a full
+// queue, see queueWait, a delivery that did not come in full, and what is not HTTP. What Lambda repeats because it did not see the answer is not handled twice.
 type Listener struct {
 	settings ListenerSettings
 	server   *http1.Server
@@ -107,6 +111,9 @@ type Listener struct {
 	// handling is the context of Handle; abandon ends it.
 	handling context.Context
 	abandon  context.CancelFunc
+	// receiving is that of deliveries which wait for room.
+	receiving context.Context
+	refuseAll context.CancelFunc
 
 	serveOnce    sync.Once
 	served       atomic.Bool
@@ -137,13 +144,15 @@ func NewListener(settings ListenerSettings) *Listener {
 		redeliveries: NewRedeliveries(),
 	}
 	l.handling, l.abandon = context.WithCancel(context.Background())
+	l.receiving, l.refuseAll = context.WithCancel(l.handling)
 	l.server = &http1.Server{
-		Limits:      http1.Limits{BodyBytes: maxBodyBytes, ExcessBytes: maxDiscardBytes},
+		Limits:      http1.Limits{HeaderBytes: maxHeaderBytes, BodyBytes: maxBodyBytes, ExcessBytes: maxDiscardBytes},
 		MaxConns:    maxConnections,
 		MaxRequests: maxConcurrentBodies,
 		ReadTimeout: readTimeout,
 		// A delivery waits for queueWait at most.
 		Brief:  true,
+		Refuse: l.refuse,
 		Report: l.reportServer,
 	}
 	return l
@@ -239,7 +248,9 @@ func (l *Listener) shutdown(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		patience = min(patience, time.Until(deadline))
 	}
+	impatient := time.AfterFunc(patience, l.refuseAll)
 	_ = l.server.Shutdown(patience)
+	impatient.Stop()
 	l.queue.close()
 
 	finished := make(chan struct{})
@@ -269,22 +280,44 @@ func (l *Listener) receive(req *http1.Request) *http1.Response {
 	case req.Method != http.MethodPost:
 		return &http1.Response{Status: http.StatusMethodNotAllowed, Header: http1.Header{{Name: "Allow", Value: http.MethodPost}}}
 	case req.TooLarge:
-		l.settings.Lost(LossOversized, 1)
-		l.warnOversized.Do(func() {
-			l.settings.Logger.Warn("Dropped a telemetry delivery that is too large; later ones are only counted.",
-				zap.Int("max_bytes", maxBodyBytes))
-		})
-	case !l.queue.put(l.handling, req.Body, queueWait):
-		l.rejected.Add(1)
+		return l.drop()
+	case !l.queue.put(l.receiving, req.Body, queueWait):
 		l.warnRejected.Do(func() {
 			l.settings.Logger.Warn("Deferred a telemetry delivery because the pipelines are slower than the events; "+
 				"later ones are only counted.", zap.Int("max_queue_bytes", maxQueueBytes))
 		})
-		return &http1.Response{Status: http.StatusServiceUnavailable}
+		return l.reject()
 	default:
 		l.deliveries.Add(1)
+		return &http1.Response{Status: http.StatusOK}
 	}
+}
+
+// refuse answers a delivery that could not be read.
+func (l *Listener) refuse(err error) *http1.Response {
+	switch {
+	case errors.Is(err, http1.ErrBodyTooLarge):
+		return l.drop()
+	case errors.Is(err, http1.ErrIncomplete):
+		// Lambda has to send it again.
+		return l.reject()
+	default:
+		return nil
+	}
+}
+
+func (l *Listener) drop() *http1.Response {
+	l.settings.Lost(LossOversized, 1)
+	l.warnOversized.Do(func() {
+		l.settings.Logger.Warn("Dropped a telemetry delivery that is too large; later ones are only counted.",
+			zap.Int("max_bytes", maxBodyBytes))
+	})
 	return &http1.Response{Status: http.StatusOK}
+}
+
+func (l *Listener) reject() *http1.Response {
+	l.rejected.Add(1)
+	return &http1.Response{Status: http.StatusServiceUnavailable}
 }
 
 // work decodes and handles bodies until the queue is closed and empty.

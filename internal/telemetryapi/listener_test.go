@@ -381,10 +381,10 @@ func TestListenerRefusesTornBody(t *testing.T) {
 	require.NoError(t, tcp.CloseWrite())
 	answer, err := io.ReadAll(conn)
 	require.NoError(t, err)
-	require.Empty(t, answer)
+	require.Contains(t, string(answer), "HTTP/1.1 503 ", "Lambda sends all of it again")
 	require.NoError(t, conn.Close())
-	require.Empty(t, rec.types(), "Lambda has not had an answer, so it sends all of it again")
-	require.Equal(t, Counters{}, l.Counters())
+	require.Empty(t, rec.types())
+	require.Equal(t, Counters{Rejected: 1}, l.Counters())
 	require.Zero(t, observed.Len())
 }
 
@@ -398,11 +398,50 @@ func TestListenerGivesUpSlowBody(t *testing.T) {
 		start := time.Now()
 		_, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n[")
 		require.NoError(t, err)
-		answer, err := io.ReadAll(conn)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		require.NoError(t, err)
-		require.Empty(t, answer)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, 503, resp.StatusCode)
 		require.Equal(t, readTimeout, time.Since(start))
+		require.NoError(t, conn.Close())
 		require.NoError(t, l.Shutdown(t.Context()))
+	})
+}
+
+// A body beyond all measure is lost like one that is only too large, and not sent again for ever.
+func TestListenerDropsWhatIsAnnouncedTooLarge(t *testing.T) {
+	lost := &losses{}
+	_, client, url := startListener(t, ListenerSettings{Handle: (&recorder{}).handle, Lost: lost.add})
+	resp, err := do(t, client, http.MethodPost, url, strings.NewReader(strings.Repeat(" ", maxBodyBytes+maxDiscardBytes+1)))
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, 200, resp.StatusCode)
+	require.Equal(t, map[Loss]int{LossOversized: 1}, lost.all())
+}
+
+// A delivery that waits for room does not hold the environment's last moments up.
+func TestListenerShutdownWhileFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipes := newPipeListener()
+		l := NewListener(ListenerSettings{Listener: pipes, Handle: func(ctx context.Context, _ []Event) { <-ctx.Done() }})
+		l.Serve()
+		for range 2 {
+			require.True(t, l.queue.put(t.Context(), []byte(`[{"type":"`+strings.Repeat("x", maxBodyBytes-100)+`"}]`), 0))
+			synctest.Wait() // the first is taken
+		}
+		conn := pipes.dial()
+		body := `[{"type":"` + strings.Repeat("x", maxBodyBytes-100) + `"}]`
+		go func() {
+			_, _ = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		}()
+		synctest.Wait()
+		const patience = 20 * time.Millisecond
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		start := time.Now()
+		require.ErrorIs(t, l.Shutdown(ctx), context.DeadlineExceeded)
+		require.Equal(t, patience, time.Since(start))
+		_ = conn.Close()
 	})
 }
 

@@ -5,6 +5,7 @@ package telemetryapi
 
 import (
 	"encoding/json"
+	"sync"
 	"testing"
 	"time"
 
@@ -247,6 +248,7 @@ func TestSharedRecords(t *testing.T) {
 		Event{Type: EventStart, Record: json.RawMessage(`{"requestId":"a",`)},
 		Event{Type: EventReport, Record: json.RawMessage(`{"AWSRequestId":"a"}`)},
 		Event{Type: EventReport}, Event{Type: "platform.new", Record: json.RawMessage(`{"requestId":"a"}`)})
+	var shared Event
 	for _, event := range batch.Events {
 		record, unknown, err := event.Decoded()
 		again, _, _ := event.Decoded()
@@ -255,7 +257,7 @@ func TestSharedRecords(t *testing.T) {
 			require.NotSame(t, record, again)
 		}
 
-		shared := event
+		shared = event
 		shared.Share()
 		copied := shared
 		got, gotUnknown, gotErr := copied.Decoded()
@@ -268,8 +270,16 @@ func TestSharedRecords(t *testing.T) {
 			require.Same(t, got, again)
 		}
 	}
+	// Receivers that keep events look at them at any time.
+	shared = Event{Type: "platform.new", Record: json.RawMessage(`{"requestId":"a"}`)}
+	shared.Share()
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() { require.Equal(t, "a", shared.RequestID()) })
+	}
+	wg.Wait()
 	line := Event{Type: EventFunction, Record: json.RawMessage(`"text"`)}
-	shared := line
+	shared = line
 	shared.Share()
 	require.Equal(t, line, shared, "a line has nothing to share")
 }

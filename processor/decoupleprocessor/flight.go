@@ -7,11 +7,16 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/quiet"
 )
 
 const (
 	// timeSteps is in how many steps the time of a delivery is counted.
 	timeSteps = 30
+
+	// busyBytes is from how many bytes on a delivery is encoded and compressed for long enough to be interrupted.
+	busyBytes = 64 << 10
 
 	// flightStack is what a delivery needs of its goroutine's stack, in bytes: compression has a table of 16 KiB there.
 	flightStack = 17 << 10
@@ -83,6 +88,9 @@ func (d *decouple[T]) startTime(f *flight[T]) {
 func (d *decouple[T]) fly(f *flight[T]) {
 	for ok := true; ok; _, ok = <-f.next {
 		growStack(f.item.count)
+		if f.item.bytes >= busyBytes {
+			quiet.Busy()
+		}
 		err := d.sig.deliver(f.ctx, f.item.data)
 		if !d.land(f, err) {
 			return
