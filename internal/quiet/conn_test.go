@@ -19,7 +19,7 @@ import (
 	"golang.org/x/net/nettest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func verify(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func pair(t *testing.T) (here, there net.Conn) {
 	t.Helper()
