@@ -54,7 +54,7 @@ func (l *link) idle() bool {
 	return !ok || conn.Idle()
 }
 
-// watch reads ahead while nothing is expected from the peer, to notice when it goes away.
+// watch reads ahead while the peer waits for its response, to notice when it goes away.
 type watch struct {
 	link     *link
 	gone     bool
