@@ -25,7 +25,7 @@ func (*lambdaExtension) GetHTTPRoundTripper(context.Context) (extensionmiddlewar
 		if transport, ok := base.(*http.Transport); ok && transport.DialContext != nil {
 			transport.DialContext = dialQuietly(transport.DialContext)
 		}
-		return compress.Transport{Base: base}, nil
+		return &compress.Transport{Base: base}, nil
 	}, nil
 }
 

@@ -36,15 +36,16 @@ const maxBytes = 16 << 20
 // Transport is an http.RoundTripper that compresses bodies with gzip on their way to Base.
 type Transport struct {
 	Base http.RoundTripper
+	bulk bulk
 }
 
 // RoundTrip implements http.RoundTripper. A request goes as it is if it is for a loopback address, and if its body is of
 // unknown length, or encoded already.
-func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !worthIt(r) {
 		return t.Base.RoundTrip(r)
 	}
-	packed, err := pack(r.Body, int(r.ContentLength))
+	packed, err := t.pack(r.Body, int(r.ContentLength))
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +70,7 @@ const chunkBytes = 64 << 10
 const windowBytes = 8 << 10
 
 // pack reads a body of so many bytes, one at least, and closes it.
-func pack(body io.ReadCloser, length int) (packed []byte, err error) {
+func (t *Transport) pack(body io.ReadCloser, length int) (packed []byte, err error) {
 	defer func() {
 		if closing := body.Close(); err == nil {
 			err = closing
@@ -81,6 +82,9 @@ func pack(body io.ReadCloser, length int) (packed []byte, err error) {
 		estimate = length / 2
 	}
 	p := packer{left: length, out: bytes.NewBuffer(append(make([]byte, 0, max(minBytes, estimate)), gzipHeader...))}
+	if p.bulk = t.bulk.take(p.out, length); p.bulk != nil {
+		defer t.bulk.put(p.bulk)
+	}
 	// An exporter's body is in memory: it is written at once, and not copied before.
 	if _, err := io.Copy(&p, body); err != nil {
 		return nil, fmt.Errorf("compress the request's body: %w", err)
@@ -96,9 +100,11 @@ func pack(body io.ReadCloser, length int) (packed []byte, err error) {
 type packer struct {
 	out *bytes.Buffer
 	// left is how many bytes are to come.
-	left   int
+	left int
+	sum  uint32
+	// bulk compresses; without it every chunk is compressed by itself, with a look at the window before it.
+	bulk   *flate.Writer
 	window []byte
-	sum    uint32
 }
 
 // Write implements io.Writer.
@@ -108,17 +114,29 @@ func (p *packer) Write(body []byte) (n int, err error) {
 	}
 	for chunk := range slices.Chunk(body, chunkBytes) {
 		p.left -= len(chunk)
-		// Compression without state is as fast as the fastest level, and needs no memory from one request to the next.
-		if err := flate.StatelessDeflate(p.out, chunk, p.left == 0, p.window); err != nil {
+		if err := p.deflate(chunk); err != nil {
 			return n, err
 		}
 		p.sum = crc32.Update(p.sum, crc32.IEEETable, chunk)
-		if p.left > 0 {
-			p.window = append(p.window[:0], chunk[max(0, len(chunk)-windowBytes):]...)
-		}
 		n += len(chunk)
 	}
 	return n, nil
+}
+
+// deflate compresses a chunk, after which p.left bytes are to come.
+func (p *packer) deflate(chunk []byte) error {
+	if p.bulk == nil {
+		// Compression without state needs no memory from one request to the next.
+		err := flate.StatelessDeflate(p.out, chunk, p.left == 0, p.window)
+		if p.left > 0 {
+			p.window = append(p.window[:0], chunk[max(0, len(chunk)-windowBytes):]...)
+		}
+		return err
+	}
+	if _, err := p.bulk.Write(chunk); err != nil || p.left > 0 {
+		return err
+	}
+	return p.bulk.Close()
 }
 
 var errTooLong = errors.New("it is longer than its Content-Length")

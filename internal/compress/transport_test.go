@@ -41,11 +41,7 @@ func (b *taker) plain(t *testing.T) []byte {
 	if b.request.Header.Get("Content-Encoding") == "" {
 		return b.body
 	}
-	r, err := gzip.NewReader(bytes.NewReader(b.body))
-	require.NoError(t, err)
-	plain, err := io.ReadAll(r)
-	require.NoError(t, err)
-	return plain
+	return unpack(t, b.body)
 }
 
 func send(t *testing.T, body io.Reader, header ...string) (*taker, *http.Request, error) {
@@ -56,7 +52,7 @@ func send(t *testing.T, body io.Reader, header ...string) (*taker, *http.Request
 		r.Header.Set(header[i], header[i+1])
 	}
 	b := &taker{}
-	response, err := Transport{Base: b}.RoundTrip(r)
+	response, err := (&Transport{Base: b}).RoundTrip(r)
 	if err == nil {
 		_ = response.Body.Close()
 	}
@@ -126,7 +122,7 @@ func TestHosts(t *testing.T) {
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+host+port+"/v1/traces", strings.NewReader(text))
 			require.NoError(t, err)
 			b := &taker{}
-			response, err := Transport{Base: b}.RoundTrip(r)
+			response, err := (&Transport{Base: b}).RoundTrip(r)
 			require.NoError(t, err)
 			require.NoError(t, response.Body.Close())
 			require.Equal(t, text, string(b.plain(t)))
@@ -152,7 +148,7 @@ func TestBodyThatBreaks(t *testing.T) {
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://backend/", iotest.ErrReader(broken))
 	require.NoError(t, err)
 	r.ContentLength = 2 * minBytes
-	_, err = Transport{Base: &taker{}}.RoundTrip(r) //nolint:bodyclose // there is none
+	_, err = (&Transport{Base: &taker{}}).RoundTrip(r) //nolint:bodyclose // there is none
 	require.ErrorIs(t, err, broken)
 }
 
@@ -163,7 +159,7 @@ func TestWrongLength(t *testing.T) {
 		len(body) + 1: io.ErrUnexpectedEOF, len(body) - 1: errTooLong, minBytes: errTooLong,
 	} {
 		for _, r := range []io.Reader{strings.NewReader(body), iotest.HalfReader(strings.NewReader(body))} {
-			_, err := pack(io.NopCloser(r), length)
+			_, err := new(Transport).pack(io.NopCloser(r), length)
 			require.ErrorIs(t, err, want)
 		}
 	}
@@ -176,14 +172,10 @@ func TestPackInPieces(t *testing.T) {
 	for name, r := range map[string]io.Reader{
 		"at once": bytes.NewReader(body), "in pieces": iotest.HalfReader(bytes.NewReader(body)),
 	} {
-		packed, err := pack(io.NopCloser(r), len(body))
+		packed, err := new(Transport).pack(io.NopCloser(r), len(body))
 		require.NoError(t, err, name)
 		require.Less(t, len(packed), len(body)/50, name)
-		unzip, err := gzip.NewReader(bytes.NewReader(packed))
-		require.NoError(t, err, name)
-		plain, err := io.ReadAll(unzip)
-		require.NoError(t, err, name)
-		require.Equal(t, body, plain, name)
+		require.Equal(t, body, unpack(t, packed), name)
 	}
 }
 
@@ -193,12 +185,17 @@ func FuzzPack(f *testing.F) {
 		if len(body) == 0 {
 			return
 		}
-		packed, err := pack(io.NopCloser(bytes.NewReader(body)), len(body))
+		packed, err := new(Transport).pack(io.NopCloser(bytes.NewReader(body)), len(body))
 		require.NoError(t, err)
-		r, err := gzip.NewReader(bytes.NewReader(packed))
-		require.NoError(t, err)
-		plain, err := io.ReadAll(r)
-		require.NoError(t, err)
-		require.True(t, bytes.Equal(body, plain))
+		require.True(t, bytes.Equal(body, unpack(t, packed)))
 	})
+}
+
+func unpack(t *testing.T, packed []byte) []byte {
+	t.Helper()
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	require.NoError(t, err)
+	plain, err := io.ReadAll(r)
+	require.NoError(t, err)
+	return plain
 }
