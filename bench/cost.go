@@ -111,10 +111,12 @@ func (set settings) measure(
 				return err
 			}
 		}
-		if !r.condition.limited() {
-			if err := packageInit(ctx, s, to); err != nil {
-				return err
-			}
+		once := packageInit
+		if r.condition.limited() {
+			once = r.beside
+		}
+		if err := once(ctx, s, to); err != nil {
+			return err
 		}
 		if set.invocations > 0 {
 			if err := r.first(ctx, s, to); err != nil {

@@ -24,6 +24,8 @@ type plan struct {
 	env map[string]string
 	// timeout is the function's; a usual one if it is 0.
 	timeout time.Duration
+	// apart says that what the function takes is not of the extension's share of the CPU.
+	apart bool
 }
 
 // environment is one in which something is measured.
@@ -72,9 +74,11 @@ func (r rig) with(ctx context.Context, s subject, p plan, do func(*environment) 
 		if options.LayerDir, err = s.confined(r.limiter, g, r.dir); err != nil {
 			return err
 		}
-		other := g
-		other.mark += "-function"
-		options.Function = append([]string{r.limiter.confine}, other.command(p.function)...)
+		if !p.apart {
+			other := g
+			other.mark += "-function"
+			options.Function = append([]string{r.limiter.confine}, other.command(p.function)...)
+		}
 	}
 	if e.Environment, err = lambdasim.New(options); err != nil {
 		return err

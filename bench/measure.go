@@ -117,10 +117,11 @@ func packageInit(ctx context.Context, s subject, to observations) error {
 	return nil
 }
 
-// cold takes an environment through Init, with a function that does nothing. The CPU and memory are read right
-// afterwards, when the simulator has stopped all processes.
+// cold takes an environment through Init, with a function that does nothing, and has the machine to itself: even that
+// function takes as much CPU to start as the smallest extension. The CPU and memory are read right afterwards, when the
+// simulator has stopped all processes.
 func (r rig) cold(ctx context.Context, s subject, prefix string, to observations) error {
-	return r.with(ctx, s, plan{function: r.idle}, func(e *environment) error {
+	return r.with(ctx, s, plan{function: r.idle, apart: true}, func(e *environment) error {
 		if err := e.Init(ctx); err != nil {
 			return err
 		}
@@ -137,6 +138,21 @@ func (r rig) cold(ctx context.Context, s subject, prefix string, to observations
 			return nil
 		}
 		return addMemory(s, seen.pids, prefixReady, to)
+	})
+}
+
+// beside is cold for a share of the CPU of which the function takes what it needs to start.
+func (r rig) beside(ctx context.Context, s subject, to observations) error {
+	return r.with(ctx, s, plan{function: r.idle}, func(e *environment) error {
+		if err := e.Init(ctx); err != nil {
+			return err
+		}
+		seen, err := e.look()
+		if err != nil {
+			return err
+		}
+		to.add(keyFirstNextBeside, millis(seen.firstNext))
+		return nil
 	})
 }
 
@@ -177,7 +193,7 @@ func (r rig) first(ctx context.Context, s subject, to observations) error {
 func (r rig) listening(ctx context.Context, s subject, to observations) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return r.with(ctx, s, plan{function: r.idle}, func(e *environment) error {
+	return r.with(ctx, s, plan{function: r.idle, apart: true}, func(e *environment) error {
 		polling, stop := context.WithCancel(ctx)
 		defer stop()
 		connected := make(chan time.Time, 1)
