@@ -89,13 +89,13 @@ func collectorEnviron(environ []string, runtimeAPI string, telemetry bool) []str
 // and, in Go, work of the idle ones.
 func tuning(environ []string) (set []string) {
 	text, _ := lookup(environ, envMemorySize)
-	megabytes, err := strconv.ParseUint(text, 10, 31)
-	if err != nil || megabytes == 0 {
+	megabytes := parseWhole(text)
+	if megabytes == 0 {
 		return set
 	}
 	if limit, _ := lookup(environ, envGoMemoryLimit); limit == "" {
 		limit := max(minMemoryLimitMiB, megabytes*memoryPercent/100)
-		set = append(set, envGoMemoryLimit+"="+strconv.FormatUint(limit, 10)+"MiB")
+		set = append(set, envGoMemoryLimit+"="+strconv.FormatInt(limit, 10)+"MiB")
 	}
 	if procs, _ := lookup(environ, envGoMaxProcs); procs == "" && megabytes < oneProcessorMB {
 		set = append(set, envGoMaxProcs+"=1")

@@ -30,6 +30,7 @@ func TestTuning(t *testing.T) {
 		"":      nil,
 		"0":     nil,
 		"many":  nil,
+		"-128":  nil,
 		"64":    {"GOMEMLIMIT=32MiB", "GOMAXPROCS=1"},
 		"128":   {"GOMEMLIMIT=51MiB", "GOMAXPROCS=1"},
 		"1768":  {"GOMEMLIMIT=707MiB", "GOMAXPROCS=1"},

@@ -90,7 +90,7 @@ func appendFields(dst []byte, header Header, request bool) ([]byte, error) {
 	for _, f := range header {
 		switch {
 		case !isToken(f.Name):
-			return nil, unwritable("header field name " + strconv.Quote(f.Name))
+			return nil, unwritable("header field name")
 		case !isText(f.Value):
 			return nil, unwritable("value of header field " + f.Name)
 		case isHop(f.Name) || request && isRequestHop(f.Name) || header.hasToken("Connection", f.Name):

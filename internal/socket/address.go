@@ -83,8 +83,8 @@ func split(address string) (host string, port int, err error) {
 	if colon < 0 {
 		return "", 0, errNoPort
 	}
-	number, err := strconv.ParseUint(address[colon+1:], 10, 16)
-	if err != nil {
+	port, ok := parse(address[colon+1:], decimal, 1<<16)
+	if !ok {
 		return "", 0, errNoPort
 	}
 	host = address[:colon]
@@ -95,7 +95,7 @@ func split(address string) (host string, port int, err error) {
 	} else if strings.Contains(host, ":") {
 		return "", 0, errNoPort
 	}
-	return host, int(number), nil
+	return host, port, nil
 }
 
 func literal(host string, port int) syscall.Sockaddr {
@@ -146,12 +146,9 @@ func parseIPv4(s string) (ip [4]byte, ok bool) {
 		} else {
 			part = s
 		}
-		// ParseUint would take a sign nowhere, but leading zeros, which some take for octal.
-		if len(part) > 1 && part[0] == '0' {
-			return ip, false
-		}
-		number, err := strconv.ParseUint(part, 10, 8)
-		if err != nil {
+		number, ok := parse(part, decimal, 1<<8)
+		// Some take leading zeros for octal.
+		if !ok || len(part) > 1 && part[0] == '0' {
 			return ip, false
 		}
 		ip[i] = byte(number)
@@ -179,13 +176,37 @@ func groups(s string) (octets []byte, ok bool) {
 	for more := s != ""; more; {
 		var group string
 		group, s, more = strings.Cut(s, ":")
-		number, err := strconv.ParseUint(group, 16, 16)
-		if err != nil || len(group) > 4 || len(octets) == 16 {
+		number, ok := parse(group, hexadecimal, 1<<16)
+		if !ok || len(group) > 4 || len(octets) == 16 {
 			return nil, false
 		}
 		octets = append(octets, byte(number>>8), byte(number))
 	}
 	return octets, true
+}
+
+// The digits of numbers. Those from the 17th on are the last six again.
+const (
+	decimal     = "0123456789"
+	hexadecimal = "0123456789abcdefABCDEF"
+)
+
+// parse reads a number without a sign that is below the limit. It is strconv.ParseUint without errors that quote what could
+// not be read, which is 6 kB of code.
+func parse(s, digits string, limit int) (number int, ok bool) {
+	for i := range len(s) {
+		digit := strings.IndexByte(digits, s[i])
+		if digit < 0 {
+			return 0, false
+		}
+		if digit > 15 {
+			digit -= 6
+		}
+		if number = number*min(len(digits), 16) + digit; number >= limit {
+			return 0, false
+		}
+	}
+	return number, s != ""
 }
 
 // text is host:port of an IPv4 address.

@@ -37,6 +37,7 @@ func TestResolve(t *testing.T) {
 		":4243":                    v4(4243, 0, 0, 0, 0),
 		"[::1]:9001":               v6(9001, "::1"),
 		"[2001:db8::a:1]:80":       v6(80, "2001:db8::a:1"),
+		"[2001:DB8::FfeF]:65535":   v6(65535, "2001:db8::ffef"),
 		"[1:2:3:4:5:6:7:8]:80":     v6(80, "1:2:3:4:5:6:7:8"),
 		"localhost:1":              v4(1, 127, 0, 0, 1),
 		"Sandbox.LocalDomain:9001": v4(9001, 169, 254, 100, 1),
@@ -61,6 +62,8 @@ func TestResolveErrors(t *testing.T) {
 		"127.0.0.1:":            errNoPort,
 		"127.0.0.1:65536":       errNoPort,
 		"127.0.0.1:-1":          errNoPort,
+		"127.0.0.1:+1":          errNoPort,
+		"127.0.0.1:a":           errNoPort,
 		"::1:80":                errNoPort,
 		"[::1:80":               errNoPort,
 		"api.example.com:80":    errUnknownHost,
@@ -73,6 +76,7 @@ func TestResolveErrors(t *testing.T) {
 		"[1:2:3:4:5:6:7]:80":    errUnknownHost,
 		"[1:2:3:4:5:6:7:8:]:80": errUnknownHost,
 		"[12345::]:80":          errUnknownHost,
+		"[g::]:80":              errUnknownHost,
 	} {
 		_, err := resolve(address, func() string { return testHosts })
 		require.ErrorIs(t, err, want, address)
