@@ -44,7 +44,7 @@ type Guard struct {
 	managed  bool
 	debug    bool
 	log      *writer
-	spawner  *spawner
+	spawner  spawner
 	machine  *machine
 
 	registration registration
@@ -131,7 +131,6 @@ func (g *Guard) Run() int {
 	if warning != "" {
 		g.say(levelWarn, warning)
 	}
-	g.spawner = newSpawner()
 	g.machine = newMachine(settings{
 		program: g.settings.Program, fuller: g.settings.Fuller, initTimeout: timeout, managed: g.managed,
 	}, acting{g})

@@ -14,25 +14,48 @@ import (
 	"unsafe"
 )
 
-// spawner starts processes from one thread that lives as long as the guard: the kernel sends the signal for a parent's
-// death when the thread that forked ends, and Go ends threads when it likes.
+// spawner starts processes from threads that live as long as the guard: the kernel sends the signal for a parent's death
+// when the thread that forked ends, and Go ends threads when it likes, except the process's first one. It is for one
+// goroutine.
 type spawner struct {
+	// jobs are for a thread of its own, which there is once a start did not come from the first one.
 	jobs chan func()
 }
 
-func newSpawner() *spawner {
-	s := &spawner{jobs: make(chan func())}
-	go func() {
-		// Never unlocked: the thread ends with the goroutine, and takes with it what it started.
-		runtime.LockOSThread()
-		for job := range s.jobs {
-			job()
-		}
-	}()
-	return s
+// do calls job on a thread that stays.
+func (s *spawner) do(job func()) {
+	// The collector's first start usually comes from the first thread, which spares the guard another one and the one that
+	// Go starts with it. Up to the fork a job waits for nothing, so it is not moved to another thread meanwhile. Where it
+	// is all the same, that one is as good as long as Go ends no threads but those that goroutines are locked to.
+	if syscall.Gettid() == syscall.Getpid() {
+		job()
+		return
+	}
+	if s.jobs == nil {
+		s.jobs = make(chan func())
+		go serveLocked(s.jobs)
+	}
+	done := make(chan struct{})
+	s.jobs <- func() {
+		defer close(done)
+		job()
+	}
+	<-done
 }
 
-func (s *spawner) close() { close(s.jobs) }
+func serveLocked(jobs <-chan func()) {
+	// Never unlocked: the thread ends with the goroutine, and takes with it what it started.
+	runtime.LockOSThread()
+	for job := range jobs {
+		job()
+	}
+}
+
+func (s *spawner) close() {
+	if s.jobs != nil {
+		close(s.jobs)
+	}
+}
 
 // program is what to start.
 type program struct {
@@ -45,9 +68,20 @@ type program struct {
 	timerSlack uintptr
 }
 
+// fork starts the program. pidFD, if not nil, gets a descriptor of it, or -1.
+func (p program) fork(pidFD *int) (pid int, err error) {
+	return syscall.ForkExec(p.path, p.argv, &syscall.ProcAttr{
+		Env:   p.environ,
+		Files: p.files,
+		Sys:   &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, PidFD: pidFD},
+	})
+}
+
 // process is one that has been started. It must be waited for, once.
 type process struct {
 	pid int
+	// end can be read when the process has ended. It is nil where the kernel has no such descriptors.
+	end *os.File
 
 	mu     sync.Mutex
 	reaped bool
@@ -63,24 +97,36 @@ const maxOOMScore = "1000"
 func (s *spawner) start(p program) (*process, error) {
 	var pid int
 	var err error
-	done := make(chan struct{})
-	s.jobs <- func() {
-		defer close(done)
+	pidFD := -1
+	s.do(func() {
 		// Inherited by what is started here. Where the kernel does not allow it, timers are as exact as ever.
 		_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prSetTimerSlack, p.timerSlack, 0)
-		pid, err = syscall.ForkExec(p.path, p.argv, &syscall.ProcAttr{
-			Env:   p.environ,
-			Files: p.files,
-			Sys:   &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
-		})
-	}
-	<-done
+		pid, err = p.fork(&pidFD)
+		if err == syscall.EINVAL { //nolint:errorlint // what a system call returns is never wrapped
+			pid, err = p.fork(nil) // emulators of other processors know no such descriptors
+		}
+		_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prSetTimerSlack, 0, 0)
+	})
 	if err != nil {
 		return nil, &os.PathError{Op: "start", Path: p.path, Err: err}
 	}
-	// Where the kernel does not allow it, everybody has the same chance as without it.
-	_ = os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte(maxOOMScore), 0)
-	return &process{pid: pid}, nil
+	started := &process{pid: pid}
+	if pidFD >= 0 {
+		_ = syscall.SetNonblock(pidFD, true) // so that the poller takes it
+		started.end = os.NewFile(uintptr(pidFD), "end of the collector")
+	}
+	started.beFirstToGo()
+	return started, nil
+}
+
+// beFirstToGo has the kernel take the process before others when memory is short. Where that is not allowed, everybody has
+// the same chance as without it. It is os.WriteFile without what that does to have the poller watch the file.
+func (p *process) beFirstToGo() {
+	fd, err := syscall.Open("/proc/"+strconv.Itoa(p.pid)+"/oom_score_adj", syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
+	if err == nil {
+		writeAll(fd, []byte(maxOOMScore))
+		_ = syscall.Close(fd)
+	}
 }
 
 // signal sends a signal, unless the process has been reaped and its id may be another's.
@@ -94,21 +140,41 @@ func (p *process) signal(s syscall.Signal) {
 
 const (
 	waitByPID  = 1          // P_PID
+	waitNoHang = 0x00000001 // WNOHANG
 	waitExited = 0x00000004 // WEXITED
 	waitNoReap = 0x01000000 // WNOWAIT
 )
 
+// awaitEnd returns when the process has ended.
+func (p *process) awaitEnd() {
+	if p.end != nil {
+		defer p.end.Close()
+		// The poller waits. A system call would take a thread, and hold up the guard until Go notices that it blocks.
+		raw, err := p.end.SyscallConn()
+		if err == nil && raw.Read(func(uintptr) bool { return p.ended(waitNoHang) }) == nil {
+			return
+		}
+	}
+	p.ended(0)
+}
+
+// ended says whether the process has ended. Without waitNoHang it waits for that.
+func (p *process) ended(options uintptr) bool {
+	// siginfo_t, of which the first number is not 0 if there is news.
+	var info [32]int32
+	for {
+		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, waitByPID, uintptr(p.pid),
+			uintptr(unsafe.Pointer(&info)), waitExited|waitNoReap|options, 0, 0)
+		if errno != syscall.EINTR {
+			return errno != 0 || info[0] != 0
+		}
+	}
+}
+
 // wait returns when the process has ended, and reaps it.
 func (p *process) wait() exit {
 	// Waiting and reaping are two steps, so that the id stays ours until the lock is held.
-	var info [128]byte // siginfo_t, which nobody reads
-	for {
-		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, waitByPID, uintptr(p.pid),
-			uintptr(unsafe.Pointer(&info)), waitExited|waitNoReap, 0, 0)
-		if errno != syscall.EINTR {
-			break
-		}
-	}
+	p.awaitEnd()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.reaped = true
