@@ -56,9 +56,8 @@ type Guard struct {
 	signals chan struct{}
 	polls   chan struct{}
 	// ended is closed when the goroutine that decides has ended.
-	ended chan struct{}
-	// lambda is the client for the registration, and then for the pending request for an event.
-	lambda *http1.Client
+	ended  chan struct{}
+	lambda connection
 
 	// What follows belongs to the goroutine that decides.
 	stopped   bool
@@ -96,6 +95,7 @@ func New(s Settings) *Guard {
 	g := &Guard{
 		settings:     s,
 		address:      address,
+		lambda:       connection{address: address},
 		managed:      initType == managedInstances,
 		debug:        strings.EqualFold(logLevel, string(levelDebug)),
 		registration: registration{done: make(chan struct{})},
@@ -118,8 +118,8 @@ func (g *Guard) Run() int {
 	written := make(chan struct{})
 	var once sync.Once
 	sent := func() { once.Do(func() { close(written) }) }
-	g.lambda = newClient(g.address, sent)
-	g.goSafely("registration", func() { g.register(sent) })
+	client := g.lambda.open(sent)
+	g.goSafely("registration", func() { g.register(client, sent) })
 	head := time.NewTimer(headStart)
 	defer head.Stop()
 	select {
@@ -245,12 +245,12 @@ func (g *Guard) say(l level, message string, fields ...field) {
 }
 
 // register announces the extension and tells everybody how Lambda answered.
-func (g *Guard) register(sent func()) {
+func (g *Guard) register(client *http1.Client, sent func()) {
 	var response *http1.Response
 	for failed := new(failures); ; {
 		var err error
 		// No deadline: how long Init may take is Lambda's affair, and a second registration would be refused.
-		response, err = g.lambda.Do(time.Time{}, registerRequest(base(g.settings.Args[0]), g.managed))
+		response, err = client.Do(time.Time{}, registerRequest(base(g.settings.Args[0]), g.managed))
 		sent()
 		if err = errorOf(response, err); err == nil {
 			break
@@ -262,8 +262,11 @@ func (g *Guard) register(sent func()) {
 		}
 	}
 	g.registration.response = response
-	close(g.registration.done)
 	ok := g.registration.identifier() != ""
+	if ok {
+		g.lambda.rest()
+	}
+	close(g.registration.done)
 	if !ok {
 		g.afterInit()
 	}
@@ -340,9 +343,10 @@ func (g *Guard) nextEvent() (event, error) {
 		Header:     http1.Header{{Name: headerIdentifier, Value: g.registration.identifier()}},
 		Replayable: true,
 	}
+	client := g.lambda.claim()
 	for failed := new(failures); ; {
 		// No deadline: the environment may be frozen for hours before the answer comes.
-		response, err := g.lambda.Do(time.Time{}, request)
+		response, err := client.Do(time.Time{}, request)
 		if err = errorOf(response, err); err == nil {
 			return parseEvent(response), nil
 		}
@@ -355,7 +359,7 @@ func (g *Guard) nextEvent() (event, error) {
 
 // end takes everything down and returns the status to exit with.
 func (g *Guard) end() int {
-	g.lambda.Close()
+	g.lambda.close()
 	if g.timer != nil {
 		g.timer.Stop()
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,12 +18,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/otelcol-lambda/otelcol-lambda/internal/guard/contract"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/http1"
 )
 
@@ -37,6 +40,10 @@ type lambdaStub struct {
 	answers chan stubAnswer
 	// registers is the status of the answer to a registration.
 	registers int
+	// subscribes answers a subscription, if set.
+	subscribes http.HandlerFunc
+	// connections is how many have been opened.
+	connections atomic.Int32
 
 	mu     sync.Mutex
 	bodies []string
@@ -50,12 +57,16 @@ type stubAnswer struct {
 func newLambdaStub(t *testing.T) *lambdaStub {
 	t.Helper()
 	l := &lambdaStub{calls: make(chan string, 100), answers: make(chan stubAnswer, 100), registers: http.StatusOK}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		l.mu.Lock()
 		l.bodies = append(l.bodies, string(body))
 		l.mu.Unlock()
 		l.calls <- r.Method + " " + r.URL.RequestURI()
+		if r.URL.Path == pathTelemetry && l.subscribes != nil {
+			l.subscribes(w, r)
+			return
+		}
 		switch r.URL.Path {
 		case pathRegister:
 			w.Header().Set(headerIdentifier, testID)
@@ -82,6 +93,12 @@ func newLambdaStub(t *testing.T) *lambdaStub {
 			_, _ = io.WriteString(w, "body was "+string(body))
 		}
 	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			l.connections.Add(1)
+		}
+	}
+	server.Start()
 	t.Cleanup(server.Close)
 	l.address = server.Listener.Addr().String()
 	return l
@@ -441,6 +458,160 @@ func TestRelay(t *testing.T) {
 	}()
 	response = p.handle(&http1.Request{Method: "GET", Target: "/pending", Done: done})
 	require.Equal(t, statusBadGateway, response.Status)
+}
+
+// The subscription goes over the guard's own connection, and whatever becomes of it, events are asked for as ever.
+func TestRunSubscription(t *testing.T) {
+	t.Parallel()
+	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n"
+	for name, test := range map[string]struct {
+		// answers are what comes back to each subscription, as it is, before the connection is closed; "" is "OK" and the
+		// connection stays.
+		answers []string
+		// status is what the collector gets to see.
+		status string
+		// connections is how many there are in the end, with the one for events.
+		connections int32
+	}{
+		"answered":                 {[]string{""}, "200 OK", 1},
+		"answered, then closed":    {[]string{ok + "Connection: close\r\n\r\n\"OK\""}, "200 OK", 2},
+		"answered, and closed":     {[]string{ok + "\r\n\"OK\""}, "200 OK", 2},
+		"answered with more":       {[]string{ok + "\r\n\"OK\"HTTP/1.1 200 OK\r\n"}, "200 OK", 2},
+		"not answered, then again": {[]string{"-", ""}, "200 OK", 2},
+		"answered in part":         {[]string{ok + "\r\n\"O", ""}, "502 Bad Gateway", 2},
+		"answered with nonsense":   {[]string{"nonsense\r\n\r\n", ""}, "502 Bad Gateway", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLambdaStub(t)
+			var n atomic.Int32
+			l.subscribes = func(w http.ResponseWriter, _ *http.Request) {
+				answer := test.answers[n.Add(1)-1]
+				if answer == "" {
+					_, _ = io.WriteString(w, `"OK"`)
+					return
+				}
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Errorf("hijack: %s", err)
+					return
+				}
+				_, _ = io.WriteString(conn, strings.TrimPrefix(answer, "-"))
+				conn.Close()
+			}
+			h := newHost(t, l, "")
+			h.run(t)
+			l.await(t, pathTelemetry)
+			l.await(t, pathNext)
+			l.invoke()
+			l.await(t, pathNext)
+			require.Equal(t, test.connections, l.connections.Load())
+			l.shutdown()
+			require.Zero(t, h.ends(t))
+			require.Empty(t, h.logged(t))
+			calls, err := os.ReadFile(filepath.Join(h.dir, "calls"))
+			require.NoError(t, err)
+			require.Contains(t, string(calls), "1 "+pathTelemetry+" "+test.status)
+		})
+	}
+}
+
+// A subscription that hangs keeps the connection, and the guard opens another one to ask for events.
+func TestRunSubscriptionHangs(t *testing.T) {
+	t.Parallel()
+	l := newLambdaStub(t)
+	answer := make(chan struct{})
+	l.subscribes = func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-answer:
+			_, _ = io.WriteString(w, `"OK"`)
+		case <-r.Context().Done():
+			t.Error("the subscription was given up")
+		}
+	}
+	h := newHost(t, l, "")
+	settings := h.settings
+	settings.Environ = append(settings.Environ, contract.EnvInitTimeout+"=200ms")
+	h.Guard = New(settings)
+	h.run(t)
+	l.await(t, pathTelemetry)
+	l.await(t, pathNext)
+	require.EqualValues(t, 2, l.connections.Load())
+	l.invoke()
+	l.await(t, pathNext)
+	close(answer)
+	for !strings.Contains(h.logged(t), "The collector is back") {
+		l.invoke()
+		l.await(t, pathNext)
+	}
+	require.EqualValues(t, 2, l.connections.Load())
+	l.shutdown()
+	require.Zero(t, h.ends(t))
+}
+
+func TestConnection(t *testing.T) {
+	newConnection := func() (*connection, *http1.Client) {
+		c := &connection{address: "127.0.0.1:1"}
+		return c, c.open(nil)
+	}
+	isClosed := func(client *http1.Client) bool {
+		_, err := client.Do(time.Now().Add(patience), &http1.Request{Method: "GET", Target: "/"})
+		return errors.Is(err, http1.ErrClosed)
+	}
+	t.Run("of the registration", func(t *testing.T) {
+		c, first := newConnection()
+		require.Nil(t, c.borrow(), "the registration is under way")
+		c.rest()
+		require.Same(t, first, c.borrow())
+		require.Nil(t, c.borrow(), "it is lent")
+		c.putBack(first, true)
+		require.Same(t, first, c.borrow())
+		c.putBack(first, true)
+		require.Same(t, first, c.claim())
+		require.Nil(t, c.borrow(), "a request for an event may be under way")
+		require.Same(t, first, c.claim())
+		require.False(t, isClosed(first))
+		c.close()
+		require.True(t, isClosed(first))
+	})
+	t.Run("not registered", func(t *testing.T) {
+		c, first := newConnection()
+		require.Same(t, first, c.claim())
+	})
+	t.Run("claimed while it is lent", func(t *testing.T) {
+		for _, good := range []bool{true, false} {
+			c, first := newConnection()
+			c.rest()
+			require.Same(t, first, c.borrow())
+			second := c.claim()
+			require.NotSame(t, first, second)
+			require.False(t, isClosed(first))
+			c.putBack(first, good)
+			require.True(t, isClosed(first), "nobody has it any more")
+			require.Nil(t, c.borrow())
+			require.Same(t, second, c.claim())
+			require.False(t, isClosed(second))
+		}
+	})
+	t.Run("put back and not good", func(t *testing.T) {
+		c, first := newConnection()
+		c.rest()
+		c.putBack(c.borrow(), false)
+		require.True(t, isClosed(first))
+		require.Nil(t, c.borrow())
+		second := c.claim()
+		require.False(t, isClosed(second))
+		c.close()
+		require.True(t, isClosed(second))
+	})
+	t.Run("closed while it is lent", func(t *testing.T) {
+		c, first := newConnection()
+		c.rest()
+		require.Same(t, first, c.borrow())
+		c.close()
+		require.True(t, isClosed(first))
+		require.True(t, isClosed(c.claim()))
+	})
 }
 
 func TestSubscriptionRecall(t *testing.T) {

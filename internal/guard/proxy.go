@@ -154,14 +154,28 @@ func (p *proxy) subscribe(req *http1.Request) *http1.Response {
 	if known := p.guard.subscription.recall(p.generation, p.guard.initOver.Load()); known != nil {
 		return known
 	}
-	response := p.relay(req)
+	response := p.passOn(req)
 	if response != nil && response.Status != statusBadGateway {
 		p.guard.subscription.remember(p.generation, response)
 	}
 	return response
 }
 
-// relay passes a call on to Lambda as it is.
+// passOn relays a subscription over the guard's own connection if that is idle, which spares both sides another one. If
+// the collector goes away meanwhile, the call ends by itself.
+func (p *proxy) passOn(req *http1.Request) *http1.Response {
+	client := p.guard.lambda.borrow()
+	if client == nil {
+		return p.relay(req)
+	}
+	// Lambda may close a connection as it is used again; subscribing twice does no harm.
+	req.Replayable = true
+	response, err := client.Do(time.Now().Add(relayTimeout), req)
+	p.guard.lambda.putBack(client, err == nil)
+	return relayed(response, err)
+}
+
+// relay passes a call on to Lambda as it is, over a connection of its own.
 func (p *proxy) relay(req *http1.Request) *http1.Response {
 	client := newClient(p.guard.address, nil)
 	defer client.Close()
@@ -174,7 +188,10 @@ func (p *proxy) relay(req *http1.Request) *http1.Response {
 		case <-finished:
 		}
 	}()
-	response, err := client.Do(time.Now().Add(relayTimeout), req)
+	return relayed(client.Do(time.Now().Add(relayTimeout), req))
+}
+
+func relayed(response *http1.Response, err error) *http1.Response {
 	if err != nil {
 		return &http1.Response{Status: statusBadGateway, Body: []byte(err.Error())}
 	}
