@@ -29,9 +29,9 @@ type Settings struct {
 	Stdin, Stdout, Stderr int
 	// OTLP are the addresses that the function sends telemetry to, which is refused there when there will be no collector.
 	OTLP []string
-	// AfterInit, if set, is called once, when the first event has been asked for, or none ever will be: until then, what takes
-	// CPU takes it from the function's own Init.
-	AfterInit func()
+	// AfterStart, if set, is called once, when the first invocation is over, or none will ever be known of: until then, what
+	// takes CPU takes it from an answer that somebody waits for.
+	AfterStart func()
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -268,7 +268,7 @@ func (g *Guard) register(client *http1.Client, sent func()) {
 	}
 	close(g.registration.done)
 	if !ok {
-		g.afterInit()
+		g.afterStart()
 	}
 	g.do(input{act: func(now time.Time) { g.machine.registration(now, ok) }, plain: func() {
 		if ok {
@@ -277,10 +277,10 @@ func (g *Guard) register(client *http1.Client, sent func()) {
 	}})
 }
 
-// afterInit calls AfterInit when this goroutine waits.
-func (g *Guard) afterInit() {
-	if g.settings.AfterInit != nil {
-		g.background.Go(g.settings.AfterInit)
+// afterStart calls AfterStart when this goroutine waits.
+func (g *Guard) afterStart() {
+	if g.settings.AfterStart != nil {
+		g.background.Go(g.settings.AfterStart)
 	}
 }
 
@@ -308,8 +308,8 @@ func (g *Guard) poll() {
 		case <-g.ended:
 			return
 		}
-		if n == 1 {
-			g.afterInit()
+		if n == 2 || n == 1 && g.managed {
+			g.afterStart()
 		}
 		e, err := g.nextEvent()
 		if err != nil {

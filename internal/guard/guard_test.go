@@ -381,7 +381,7 @@ func TestRunWithoutRegistration(t *testing.T) {
 	l.registers = http.StatusForbidden
 	h := newHost(t, l, "")
 	settled := make(chan struct{})
-	h.settings.AfterInit = func() { close(settled) }
+	h.settings.AfterStart = func() { close(settled) }
 	h.run(t)
 	l.await(t, pathRegister)
 	<-settled // no event will ever be asked for
@@ -672,16 +672,35 @@ func TestBecomesTheCollector(t *testing.T) {
 func TestSignal(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		l := newLambdaStub(t)
-		r, cmd := runProgram(t, l.address)
-		require.NoError(t, cmd.Start())
-		l.await(t, pathNext)
-		l.invoke() // before the first event there is nothing to lose, and no handler
-		l.await(t, pathNext)
-		require.NoError(t, cmd.Process.Signal(signal))
-		require.NoError(t, cmd.Wait())
-		requireMessages(t, []string{unclean}, r.output.messages(t)) // the test collector knows nothing of signals
+		for initType, invocations := range map[string]int{"on-demand": 2, managedInstances: 1} {
+			l := newLambdaStub(t)
+			r, cmd := runProgram(t, l.address)
+			cmd.Env = append(cmd.Env, envInitType+"="+initType)
+			require.NoError(t, cmd.Start())
+			l.await(t, pathNext)
+			for range invocations { // the handler is there when it has asked for one more event than has to be
+				l.invoke()
+				l.await(t, pathNext)
+			}
+			require.NoError(t, cmd.Process.Signal(signal))
+			require.NoError(t, cmd.Wait())
+			requireMessages(t, []string{unclean}, r.output.messages(t)) // the test collector knows nothing of signals
+		}
 	}
+}
+
+// Until the first invocation is over the guard has no handler, and its collector ends with it.
+func TestSignalInFirstInvocation(t *testing.T) {
+	t.Parallel()
+	l := newLambdaStub(t)
+	r, cmd := runProgram(t, l.address)
+	require.NoError(t, cmd.Start())
+	l.await(t, pathNext)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	var exit *exec.ExitError
+	require.ErrorAs(t, cmd.Wait(), &exit)
+	require.Equal(t, "signal: terminated", exit.String())
+	requireGone(t, r.pid())
 }
 
 // The readers of stdout and stderr may be gone, or not read.

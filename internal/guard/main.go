@@ -39,8 +39,8 @@ func Main(args, environ []string, otlp ...string) int {
 		Args: args, Environ: environ, Program: collector, Fuller: fuller,
 		Stdin: syscall.Stdin, Stdout: syscall.Stdout, Stderr: syscall.Stderr,
 		OTLP: otlp,
-		// Go starts two threads for it. Before the first event there is nothing to lose.
-		AfterInit: func() { notify(g) },
+		// Go starts two threads for it.
+		AfterStart: func() { notify(g) },
 	})
 	return g.Run()
 }

@@ -318,8 +318,14 @@ func TestGuardKilled(t *testing.T) {
 	collector := r.pid()
 	guard := parent(t, collector)
 	require.NoError(t, syscall.Kill(guard, syscall.SIGKILL))
+	requireGone(t, collector)
+}
+
+// requireGone waits until a process has ended, whether or not somebody has waited for it.
+func requireGone(t *testing.T, pid int) {
+	t.Helper()
 	require.Eventually(t, func() bool {
-		_, err := os.Stat("/proc/" + strconv.Itoa(collector) + "/exe")
+		_, err := os.Stat("/proc/" + strconv.Itoa(pid) + "/exe")
 		return err != nil
 	}, patience, time.Millisecond)
 }
