@@ -69,22 +69,34 @@ func dial(address string, deadline time.Time) (*Conn, error) {
 		return nil, err
 	}
 	// The poller must not see the socket before connect: it would report that the other side has hung up.
-	err = retryInterrupted(func() error { return syscall.Connect(fd, sa) })
-	if err != nil && err != syscall.EINPROGRESS { //nolint:errorlint // what a system call returns is never wrapped
+	pending, err := connected(uintptr(fd), sa)
+	if err != nil {
 		_ = syscall.Close(fd)
 		return nil, err
 	}
-	conn, failed := newConn(fd)
-	if failed != nil {
-		return nil, failed
-	}
+	conn, err := newConn(fd)
 	if err != nil {
-		if err := conn.awaitConnected(deadline); err != nil {
+		return nil, err
+	}
+	if pending {
+		if err := conn.awaitConnected(sa, deadline); err != nil {
 			conn.Close()
 			return nil, err
 		}
 	}
 	return conn, nil
+}
+
+// connected connects a socket, or says how that has gone.
+func connected(fd uintptr, sa syscall.Sockaddr) (pending bool, err error) {
+	switch errno := connect(fd, sa); errno {
+	case 0, syscall.EISCONN:
+		return false, nil
+	case syscall.EINPROGRESS, syscall.EALREADY, syscall.EINTR:
+		return true, nil
+	default:
+		return false, errno
+	}
 }
 
 func open(sa syscall.Sockaddr) (fd int, err error) {
@@ -97,11 +109,11 @@ func open(sa syscall.Sockaddr) (fd int, err error) {
 
 func newConn(fd int) (*Conn, error) {
 	// Requests and answers are written in one piece each; waiting for more of them would only delay.
-	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
+	_ = setOption(uintptr(fd), syscall.IPPROTO_TCP, syscall.TCP_NODELAY)
 	return Over(os.NewFile(uintptr(fd), "tcp"))
 }
 
-func (c *Conn) awaitConnected(deadline time.Time) error {
+func (c *Conn) awaitConnected(sa syscall.Sockaddr, deadline time.Time) error {
 	raw, err := c.file.SyscallConn()
 	if err != nil {
 		return err
@@ -111,23 +123,9 @@ func (c *Conn) awaitConnected(deadline time.Time) error {
 	}
 	var failed error
 	err = raw.Write(func(fd uintptr) (done bool) {
-		pending, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ERROR)
-		if err == nil && pending != 0 {
-			err = syscall.Errno(pending)
-		}
-		switch err {
-		case nil:
-			// No error means connected or not yet known.
-			_, err = syscall.Getpeername(int(fd))
-			return err == nil
-		case syscall.EINPROGRESS, syscall.EALREADY, syscall.EINTR:
-			return false
-		case syscall.EISCONN:
-			return true
-		default:
-			failed = err
-			return true
-		}
+		var pending bool
+		pending, failed = connected(fd, sa)
+		return !pending
 	})
 	if err != nil {
 		return err
@@ -188,12 +186,3 @@ func (c *Conn) SetWriteDeadline(t time.Time) error { return c.file.SetWriteDeadl
 
 // SyscallConn implements syscall.Conn.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) { return c.file.SyscallConn() }
-
-func retryInterrupted(call func() error) error {
-	for {
-		err := call()
-		if err != syscall.EINTR { //nolint:errorlint // what a system call returns is never wrapped
-			return err
-		}
-	}
-}

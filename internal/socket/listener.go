@@ -49,8 +49,8 @@ func listen(address string) (*Listener, error) {
 
 func bind(fd int, sa syscall.Sockaddr) (*syscall.SockaddrInet4, error) {
 	// Connections of an earlier process that are still closing must not keep the port.
-	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
-		return nil, err
+	if errno := setOption(uintptr(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR); errno != 0 {
+		return nil, errno
 	}
 	if err := syscall.Bind(fd, sa); err != nil {
 		return nil, err
@@ -58,15 +58,11 @@ func bind(fd int, sa syscall.Sockaddr) (*syscall.SockaddrInet4, error) {
 	if err := syscall.Listen(fd, backlog); err != nil {
 		return nil, err
 	}
-	bound, err := syscall.Getsockname(fd)
-	if err != nil {
-		return nil, err
+	address, errno := bound(uintptr(fd))
+	if errno != 0 {
+		return nil, errno
 	}
-	ipv4, ok := bound.(*syscall.SockaddrInet4)
-	if !ok {
-		return nil, syscall.EAFNOSUPPORT
-	}
-	return ipv4, nil
+	return address, nil
 }
 
 // Accept waits for a connection. After Close the error is os.ErrClosed. Other errors pass, such as having no file
@@ -77,10 +73,10 @@ func (l *Listener) Accept() (*Conn, error) {
 		return nil, err
 	}
 	var fd int
-	var failed error
+	var failed syscall.Errno
 	err = raw.Read(func(listener uintptr) (done bool) {
 		for {
-			fd, _, failed = syscall.Accept4(int(listener), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+			fd, failed = accept(listener)
 			switch failed {
 			case syscall.EINTR, syscall.ECONNABORTED:
 			default:
@@ -92,7 +88,7 @@ func (l *Listener) Accept() (*Conn, error) {
 		// There is no deadline, so this is what the poller says of a closed file, in an error of its own.
 		return nil, os.ErrClosed
 	}
-	if failed != nil {
+	if failed != 0 {
 		return nil, failed
 	}
 	return newConn(fd)
