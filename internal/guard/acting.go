@@ -101,8 +101,11 @@ func (a acting) start(path string, generation int) error {
 		environ: collectorEnviron(a.settings.Environ, listener.Address(), a.telemetry != nil),
 		files:   []uintptr{uintptr(a.settings.Stdin), uintptr(a.settings.Stdout), uintptr(write)},
 	}
+	if a.telemetry != nil {
+		prog.files = append(prog.files, a.telemetry.FD())
+	}
 	prog.timerSlack = timerSlack(prog.environ)
-	started, err := a.startWith(prog)
+	started, err := a.spawner.start(prog)
 	if err != nil {
 		listener.Close()
 		stderr.Close()
@@ -114,34 +117,19 @@ func (a acting) start(path string, generation int) error {
 	return nil
 }
 
-// startWith adds the telemetry listener to the descriptors, if there is one.
-func (a acting) startWith(p program) (started *process, err error) {
-	if a.telemetry == nil {
-		return a.spawner.start(p)
-	}
-	failed := a.telemetry.WithDescriptor(func(fd uintptr) {
-		p.files = append(p.files, fd)
-		started, err = a.spawner.start(p)
-	})
-	if failed != nil {
-		return nil, failed
-	}
-	return started, err
-}
-
 // openTelemetry opens the listener that collectors inherit. Lambda delivers to the environment's own address, which is
 // documented only by name, so it is bound to all of them. Without a listener the collector opens one itself.
 func (a acting) openTelemetry() {
 	if a.telemetry != nil {
 		return
 	}
-	listener, err := socket.Listen("0.0.0.0:0")
+	bound, err := socket.Bind("0.0.0.0:0")
 	if err != nil {
 		a.say(levelWarn, "The guard cannot open the listener for Lambda's events, which the collector has to do itself: "+
 			"it will not receive any after a restart", str("error", err.Error()))
 		return
 	}
-	a.telemetry = listener
+	a.telemetry = bound
 }
 
 // maxDrained bounds a delivery that nobody wants.
@@ -160,8 +148,9 @@ func (a acting) drainTelemetry() {
 		return
 	}
 	a.drain = &http1.Server{MaxConns: 2, Limits: http1.Limits{BodyBytes: maxDrained}}
+	listener := a.telemetry.Listener()
 	a.background.Go(func() {
-		_ = a.drain.Serve(acceptor{a.telemetry}, func(*http1.Request) *http1.Response {
+		_ = a.drain.Serve(acceptor{listener}, func(*http1.Request) *http1.Response {
 			return &http1.Response{Status: statusOK}
 		})
 	})

@@ -67,7 +67,7 @@ type Guard struct {
 	timer     *time.Timer
 	waiter    *waiter
 	collector *process
-	telemetry *socket.Listener
+	telemetry *socket.Bound
 	drain     *http1.Server
 	refuser   *refuser
 

@@ -13,38 +13,58 @@ import (
 // backlog is how many connections wait for Accept. The one caller of a guard's listener uses few.
 const backlog = 128
 
+// Bound is a port at which connections wait for somebody else to take them, such as a process that inherits the descriptor.
+// The poller does not know it, so nobody here is woken by them. It is for one goroutine.
+type Bound struct {
+	fd      int
+	address syscall.SockaddrInet4
+}
+
 // Listener takes TCP connections.
 type Listener struct {
 	file    *os.File
-	address string
-	port    int
+	address syscall.SockaddrInet4
 }
 
-// Listen binds host:port, IPv4 only; an empty host is every address, and port 0 leaves the choice to the kernel. The error
+// Bind binds host:port, IPv4 only; an empty host is every address, and port 0 leaves the choice to the kernel. The error
 // is an *Error.
-func Listen(address string) (*Listener, error) {
-	l, err := listen(address)
+func Bind(address string) (*Bound, error) {
+	sa, err := resolve(address, readHosts)
 	if err != nil {
 		return nil, &Error{Op: "listen on", Address: address, Err: err}
 	}
-	return l, nil
-}
-
-func listen(address string) (*Listener, error) {
-	sa, err := resolve(address, readHosts)
-	if err != nil {
-		return nil, err
-	}
 	fd, err := open(sa)
 	if err != nil {
-		return nil, err
+		return nil, &Error{Op: "listen on", Address: address, Err: err}
 	}
 	bound, err := bind(fd, sa)
 	if err != nil {
 		_ = syscall.Close(fd)
+		return nil, &Error{Op: "listen on", Address: address, Err: err}
+	}
+	return &Bound{fd: fd, address: *bound}, nil
+}
+
+// FD is the descriptor, for handing it to a child.
+func (b *Bound) FD() uintptr { return uintptr(b.fd) }
+
+// Listener takes the connections. It is called at most once, and Close has nothing to do then.
+func (b *Bound) Listener() *Listener {
+	file := os.NewFile(b.FD(), "tcp listener")
+	b.fd = -1
+	return &Listener{file: file, address: b.address}
+}
+
+// Close gives the port back unless a child has it.
+func (b *Bound) Close() { _ = syscall.Close(b.fd) }
+
+// Listen is Bind for one's own use.
+func Listen(address string) (*Listener, error) {
+	b, err := Bind(address)
+	if err != nil {
 		return nil, err
 	}
-	return &Listener{file: os.NewFile(uintptr(fd), "tcp listener"), address: text(bound), port: bound.Port}, nil
+	return b.Listener(), nil
 }
 
 func bind(fd int, sa syscall.Sockaddr) (*syscall.SockaddrInet4, error) {
@@ -95,19 +115,10 @@ func (l *Listener) Accept() (*Conn, error) {
 }
 
 // Address is the host:port that is bound.
-func (l *Listener) Address() string { return l.address }
+func (l *Listener) Address() string { return text(&l.address) }
 
 // Port is the port that is bound.
-func (l *Listener) Port() int { return l.port }
+func (l *Listener) Port() int { return l.address.Port }
 
 // Close stops listening and ends an Accept under way. Connections accepted before stay.
 func (l *Listener) Close() error { return l.file.Close() }
-
-// WithDescriptor calls f with the listener's descriptor, which is valid during the call, for handing it to a child.
-func (l *Listener) WithDescriptor(f func(fd uintptr)) error {
-	raw, err := l.file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return raw.Control(f)
-}

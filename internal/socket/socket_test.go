@@ -10,6 +10,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -187,7 +190,6 @@ func TestCloseEndsAccept(t *testing.T) {
 	require.ErrorIs(t, <-ended, os.ErrClosed)
 	_, err := l.Accept()
 	require.ErrorIs(t, err, os.ErrClosed)
-	require.Error(t, l.WithDescriptor(func(uintptr) { t.Error("called") }))
 }
 
 func TestListenInUse(t *testing.T) {
@@ -197,23 +199,65 @@ func TestListenInUse(t *testing.T) {
 	require.ErrorContains(t, err, "listen on "+l.Address())
 }
 
-// A process that is handed the descriptor accepts on the same port.
-func TestWithDescriptor(t *testing.T) {
-	l := newListener(t)
-	var heir net.Listener
-	require.NoError(t, l.WithDescriptor(func(fd uintptr) {
-		duplicate, err := syscall.Dup(int(fd))
-		require.NoError(t, err)
-		file := os.NewFile(uintptr(duplicate), "heir")
-		defer file.Close()
-		heir, err = net.FileListener(file)
-		require.NoError(t, err)
-	}))
-	defer heir.Close()
-	conn, err := Dial(l.Address(), time.Now().Add(patience))
+// polled says whether the poller knows a descriptor.
+func polled(t *testing.T, fd uintptr) bool {
+	t.Helper()
+	links, err := filepath.Glob("/proc/self/fd/*")
+	require.NoError(t, err)
+	found := false
+	for _, link := range links {
+		if target, _ := os.Readlink(link); target == "anon_inode:[eventpoll]" {
+			info, err := os.ReadFile("/proc/self/fdinfo/" + filepath.Base(link))
+			require.NoError(t, err)
+			found = found || regexp.MustCompile(`(?m)^tfd:\s*`+strconv.Itoa(int(fd))+` `).Match(info)
+		}
+	}
+	return found
+}
+
+// A process that is handed the descriptor accepts on the same port, and nobody here hears of it.
+func TestBound(t *testing.T) {
+	b, err := Bind("127.0.0.1:0")
+	require.NoError(t, err)
+	require.False(t, polled(t, b.FD()))
+	duplicate, err := syscall.Dup(int(b.FD()))
+	require.NoError(t, err)
+	file := os.NewFile(uintptr(duplicate), "heir")
+	heir, err := net.FileListener(file)
+	require.NoError(t, err)
+	file.Close()
+	address := heir.Addr().String()
+	conn, err := Dial(address, time.Now().Add(patience))
 	require.NoError(t, err)
 	defer conn.Close()
 	accepted, err := heir.Accept()
 	require.NoError(t, err)
 	require.NoError(t, accepted.Close())
+	require.NoError(t, heir.Close())
+
+	// What waits when nobody has taken it is there for who does.
+	waiting, err := Dial(address, time.Now().Add(patience))
+	require.NoError(t, err)
+	defer waiting.Close()
+	fd := b.FD()
+	l := b.Listener()
+	defer l.Close()
+	require.True(t, polled(t, fd))
+	require.Equal(t, address, l.Address())
+	b.Close() // it is the listener's now
+	taken, err := l.Accept()
+	require.NoError(t, err)
+	require.NoError(t, taken.Close())
+}
+
+func TestBoundIsGivenBack(t *testing.T) {
+	b, err := Bind("127.0.0.1:0")
+	require.NoError(t, err)
+	_, err = Bind(text(&b.address))
+	require.ErrorIs(t, err, syscall.EADDRINUSE)
+	require.ErrorContains(t, err, "listen on "+text(&b.address))
+	b.Close()
+	l, err := Listen(text(&b.address))
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
 }
