@@ -35,11 +35,14 @@ func runOnLambda(env environment) int {
 	for _, warning := range env.warnings {
 		logger.Warn(warning)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
+	ctx, end := context.WithCancel(context.Background())
+	defer end()
 
 	// Lambda starts the function's runtime only after every extension has registered, so nothing comes before this.
-	reg := extensionsapi.NewClient(env.runtimeAPI).Begin(ctx, filepath.Base(os.Args[0]),
+	lambda := extensionsapi.NewClient(env.runtimeAPI)
+	// Go starts two threads for it. Before the first event there is nothing to lose.
+	lambda.AfterInit = func() { endOnSignal(ctx, end) }
+	reg := lambda.Begin(ctx, filepath.Base(os.Args[0]),
 		extensionsapi.Events(os.Getenv("AWS_LAMBDA_INITIALIZATION_TYPE")))
 	defer reg.Close()
 	err := runCollector(ctx, env, reg, logger)
@@ -58,6 +61,21 @@ func runOnLambda(env environment) int {
 	defer env.refuse(ctx, logger)()
 	standBy(ctx, reg, logger)
 	return 0
+}
+
+// endOnSignal calls end when the process is to end. Lambda sends no signals, but the guard does to a collector that is late,
+// and so does a user who runs it locally. Signals that follow do not keep the collector from ending in order.
+func endOnSignal(ctx context.Context, end context.CancelFunc) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	go func() {
+		select {
+		case <-signals:
+			end()
+		case <-ctx.Done():
+			signal.Stop(signals)
+		}
+	}()
 }
 
 // maxReason bounds what the guard is told. Lambda splits log lines that are much longer.

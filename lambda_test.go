@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -250,6 +251,38 @@ func TestRunOnLambdaWithoutCollector(t *testing.T) {
 			require.Contains(t, last["msg"], test.advice)
 			require.Contains(t, last["error"], test.error)
 			require.Equal(t, test.config, last["config"])
+		})
+	}
+}
+
+// A signal ends in order what has asked for its first event, and what is not registered and runs all the same.
+func TestRunOnLambdaUntilSignal(t *testing.T) {
+	// As long as the process does not handle the signal itself, this test does not end by it.
+	own := make(chan os.Signal, 1)
+	signal.Notify(own, syscall.SIGTERM)
+	defer signal.Stop(own)
+	for name, test := range map[string]struct {
+		uris     []string
+		register int
+		calls    []string
+	}{
+		"collector":    {config("127.0.0.1:0", "127.0.0.1:0").configURIs, http.StatusOK, []string{"register", "subscribe", "next"}},
+		"stands by":    {[]string{"/nowhere/config.yaml"}, http.StatusOK, []string{"register", "next"}},
+		"unregistered": {config("127.0.0.1:0", "127.0.0.1:0").configURIs, http.StatusForbidden, []string{"register"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLambdaStub(t)
+			l.register = test.register
+			captureStdout(t)
+			code := make(chan int, 1)
+			go func() { code <- runOnLambda(environment{runtimeAPI: l.address, configURIs: test.uris}) }()
+			l.await(t, test.calls...)
+			require.Eventually(t, func() bool {
+				require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGTERM))
+				return len(code) == 1
+			}, patience, 10*time.Millisecond)
+			require.Zero(t, <-code)
+			require.Empty(t, l.calls)
 		})
 	}
 }

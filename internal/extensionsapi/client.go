@@ -44,7 +44,12 @@ func (e *Error) Error() string {
 
 // Client reaches the Extensions API before registration.
 type Client struct {
-	address string
+	// AfterInit, if set, is called once, when the first event has been asked for, or the registration that Begin began has
+	// failed: until then, what takes CPU takes it from the function's own Init. The answer is not read before it returns.
+	AfterInit func()
+
+	address   string
+	afterInit sync.Once
 	// idle is the connection while no call uses it, nil before the first one.
 	idle atomic.Pointer[connection]
 }
@@ -86,6 +91,7 @@ func (c *Client) Register(ctx context.Context, name string, events []EventType) 
 		Header: http1.Header{{Name: headerIdentifier, Value: id}},
 		// To ask for the same event twice is to get it once.
 		Replayable: true,
+		Written:    c.initIsOver,
 	}}
 	s.life, s.end = context.WithCancel(context.Background())
 	// The registration only informs. An answer that does not parse must not cost the session.
@@ -106,7 +112,9 @@ func (c *Client) Begin(ctx context.Context, name string, events []EventType) *Pe
 	p := &Pending{done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
-		p.session, p.err = c.Register(ctx, name, events)
+		if p.session, p.err = c.Register(ctx, name, events); p.err != nil {
+			c.initIsOver()
+		}
 	}()
 	return p
 }
@@ -129,6 +137,12 @@ func (p *Pending) Close() {
 			p.session.Close()
 		}
 	default:
+	}
+}
+
+func (c *Client) initIsOver() {
+	if c.AfterInit != nil {
+		c.afterInit.Do(c.AfterInit)
 	}
 }
 
@@ -288,6 +302,7 @@ func (s *Session) work(polls <-chan *poll) {
 		}
 		p.answer, p.err = answered(conn.exchange(s.life, &s.ask))
 		s.client.put(conn)
+		s.client.initIsOver() // also if it could not be written
 		close(p.done)
 	}
 }

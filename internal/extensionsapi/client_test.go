@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/http1"
 )
 
 const testID = "b7e7a2a4-3a5e-4d3e-9d10-52a4e4a6f0c1"
@@ -127,6 +129,68 @@ func TestRegisterRefused(t *testing.T) {
 			require.ErrorContains(t, err, `register extension "otelcol-lambda"`)
 			require.ErrorContains(t, err, test.want.Message)
 		})
+	}
+}
+
+// What is done after Init must not make Lambda wait for the request that ends it.
+func TestAfterInit(t *testing.T) {
+	p := newPoller()
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/event/next") {
+			p.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set(headerIdentifier, testID)
+	})
+	var calls atomic.Int32
+	c.AfterInit = func() {
+		<-p.arrived // Lambda has the request
+		calls.Add(1)
+	}
+	s, err := c.Begin(t.Context(), "otelcol-lambda", Events("")).Session(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	_, err = s.Do(t.Context(), &http1.Request{Method: http.MethodPut, Target: "/2022-07-01/telemetry"})
+	require.NoError(t, err)
+	require.Zero(t, calls.Load())
+	for range 2 {
+		go func() { p.answers <- `{"eventType":"INVOKE"}` }()
+		_, err = s.Next(t.Context())
+		require.NoError(t, err)
+		require.EqualValues(t, 1, calls.Load())
+	}
+	<-p.arrived // the second one, for which nothing was called
+}
+
+func TestAfterInitThatFails(t *testing.T) {
+	registers := true
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if registers {
+			w.Header().Set(headerIdentifier, testID)
+		}
+	}))
+	t.Cleanup(server.Close)
+	var calls atomic.Int32
+	begin := func() (*Session, error) {
+		c := NewClient(server.Listener.Addr().String())
+		c.AfterInit = func() { calls.Add(1) }
+		t.Cleanup(c.close)
+		return c.Begin(t.Context(), "otelcol-lambda", Events("")).Session(t.Context())
+	}
+	s, err := begin()
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+
+	registers = false
+	_, err = begin()
+	require.ErrorContains(t, err, headerIdentifier)
+	require.EqualValues(t, 1, calls.Load())
+
+	server.Close()
+	for range 2 {
+		_, err = s.Next(t.Context())
+		require.Error(t, err)
+		require.EqualValues(t, 2, calls.Load())
 	}
 }
 

@@ -59,7 +59,7 @@ func (c *Client) Do(deadline time.Time, req *Request) (*Response, error) {
 		c.buf = out
 	}
 	if idle != nil {
-		x := exchange{link: idle, limits: c.Limits}
+		x := exchange{link: idle, limits: c.Limits, written: req.Written}
 		resp, err := c.finish(&x, deadline, req.Method, out)
 		if err == nil || x.answered || x.sent && !req.Replayable || c.over(deadline) {
 			return resp, err
@@ -69,7 +69,7 @@ func (c *Client) Do(deadline time.Time, req *Request) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.finish(&exchange{link: fresh, limits: c.Limits}, deadline, req.Method, out)
+	return c.finish(&exchange{link: fresh, limits: c.Limits, written: req.Written}, deadline, req.Method, out)
 }
 
 // Close ends a pending Do and closes the connection. Do cannot be called any more.
@@ -219,8 +219,9 @@ func (c *Client) adopt(conn Conn) (*link, error) {
 
 // exchange is one request and its response.
 type exchange struct {
-	link   *link
-	limits Limits
+	link    *link
+	limits  Limits
+	written func()
 	// sent says whether the server can have seen anything of the request, answered whether any byte came back.
 	sent, answered bool
 }
@@ -231,6 +232,9 @@ func (x *exchange) run(deadline time.Time, method string, out []byte) (resp *Res
 	}
 	n, writeErr := x.link.conn.Write(out)
 	x.sent = n > 0
+	if writeErr == nil && x.written != nil {
+		x.written()
+	}
 	// A server that refuses a request before its end answers and stops reading, so there may be a response although
 	// writing failed.
 	if _, err := x.link.r.Peek(1); err != nil {

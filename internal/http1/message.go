@@ -22,6 +22,8 @@ type Request struct {
 
 	// Replayable says that the server may see the request twice. See Client.Do.
 	Replayable bool
+	// Written, if set, is called by Client each time that it has written the request, before it waits for the response.
+	Written func()
 	// Done is closed while Server's handler runs if the peer has closed its side of the connection or sent something
 	// that is not a request, which a Server with Brief does not look at, or if the Server is closed; and in any case
 	// after the handler has returned. It is nil in requests that do not come from Server.
