@@ -15,6 +15,7 @@ import (
 
 	"github.com/otelcol-lambda/otelcol-lambda/internal/guard/contract"
 	"github.com/otelcol-lambda/otelcol-lambda/internal/http1"
+	"github.com/otelcol-lambda/otelcol-lambda/internal/rawjson"
 )
 
 const (
@@ -62,12 +63,6 @@ func NewClient(runtimeAPI string) *Client { return &Client{address: runtimeAPI} 
 // executable in /opt/extensions: Lambda takes any other for an internal extension and lets Init run into its time
 // limit. The error is an *Error when Lambda refused.
 func (c *Client) Register(ctx context.Context, name string, events []EventType) (*Session, error) {
-	body, err := json.Marshal(struct {
-		Events []EventType `json:"events"`
-	}{events})
-	if err != nil {
-		return nil, fmt.Errorf("encode registration: %w", err)
-	}
 	resp, err := c.call(ctx, &http1.Request{
 		Method: http.MethodPost,
 		Target: basePath + "/register",
@@ -76,7 +71,7 @@ func (c *Client) Register(ctx context.Context, name string, events []EventType) 
 			{Name: headerAcceptFeature, Value: "accountId"},
 			{Name: headerContentType, Value: typeJSON},
 		},
-		Body: body,
+		Body: append(rawjson.AppendStrings([]byte(`{"events":`), events), '}'),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("register extension %q: %w", name, err)
@@ -94,8 +89,7 @@ func (c *Client) Register(ctx context.Context, name string, events []EventType) 
 		Written:    c.initIsOver,
 	}}
 	s.life, s.end = context.WithCancel(context.Background())
-	// The registration only informs. An answer that does not parse must not cost the session.
-	_ = json.Unmarshal(resp.Body, &s.registration)
+	s.registration = decodeRegistration(resp.Body)
 	return s, nil
 }
 

@@ -64,7 +64,10 @@ func TestRegister(t *testing.T) {
 			Registration{"checkout", "7", "bootstrap", ""},
 		},
 		"with more": {`{"functionName":"checkout","partition":"aws"}`, Registration{FunctionName: "checkout"}},
+		"odd":       {`{"functionName":["f"],"handler":"a\u0062\"","accountId":123456789012}`, Registration{Handler: `ab"`}},
+		"emulated":  {`{"FunctionName":"f","functionversion":"1"}`, Registration{FunctionName: "f", FunctionVersion: "1"}},
 		"not json":  {"<html>", Registration{}},
+		"cut off":   {`{"functionName":"checkout"`, Registration{}},
 		"empty":     {"", Registration{}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -89,7 +92,7 @@ func TestRegister(t *testing.T) {
 			require.Equal(t, "otelcol-lambda", r.Header.Get("Lambda-Extension-Name"))
 			require.Equal(t, "accountId", r.Header.Get("Lambda-Extension-Accept-Feature"))
 			require.Equal(t, "application/json", r.Header.Get("Content-Type"))
-			require.JSONEq(t, `{"events":["INVOKE","SHUTDOWN"]}`, <-bodies)
+			require.Equal(t, `{"events":["INVOKE","SHUTDOWN"]}`, <-bodies)
 		})
 	}
 }

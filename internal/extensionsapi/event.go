@@ -147,9 +147,30 @@ func (e Event) Reason() string { return strings.ToLower(e.ShutdownReason) }
 
 // Registration is what Lambda tells an extension about the function.
 type Registration struct {
-	FunctionName    string `json:"functionName"`
-	FunctionVersion string `json:"functionVersion"`
-	Handler         string `json:"handler"`
+	FunctionName    string
+	FunctionVersion string
+	Handler         string
 	// AccountID is empty where the platform does not know it, as in emulators.
-	AccountID string `json:"accountId"`
+	AccountID string
+}
+
+// decodeRegistration reads what it can. The registration only informs: an answer that is something else must not cost the
+// session.
+func decodeRegistration(answer []byte) Registration {
+	var r Registration
+	if !rawjson.Object(answer, func(name, value []byte) {
+		switch {
+		case is(name, "functionName"):
+			r.FunctionName, _ = rawjson.String(value)
+		case is(name, "functionVersion"):
+			r.FunctionVersion, _ = rawjson.String(value)
+		case is(name, "handler"):
+			r.Handler, _ = rawjson.String(value)
+		case is(name, "accountId"):
+			r.AccountID, _ = rawjson.String(value)
+		}
+	}) {
+		return Registration{}
+	}
+	return r
 }

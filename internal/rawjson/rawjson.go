@@ -1,7 +1,7 @@
 // Copyright The otelcol-lambda Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rawjson walks JSON text without decoding it.
+// Package rawjson walks JSON text without decoding it, and writes the strings of small texts.
 //
 // Telemetry batches are read in the function's CPU time, mostly to find two or three keys in them, and one bad element
 // must not cost the ones around it. encoding/json offers neither: it decodes everything, and it gives up on the rest
@@ -309,6 +309,35 @@ func writeValid(s *strings.Builder, text []byte, valid bool) {
 		s.WriteRune(r)
 		text = text[size:]
 	}
+}
+
+// AppendString appends text as a JSON string. Each byte that is not UTF-8 becomes U+FFFD.
+func AppendString(dst []byte, text string) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	for _, r := range text {
+		switch {
+		case r == '"' || r == '\\':
+			dst = append(dst, '\\', byte(r))
+		case r < ' ':
+			dst = append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&0xf])
+		default:
+			dst = utf8.AppendRune(dst, r)
+		}
+	}
+	return append(dst, '"')
+}
+
+// AppendStrings appends texts as a JSON array of strings.
+func AppendStrings[S ~string](dst []byte, texts []S) []byte {
+	dst = append(dst, '[')
+	for i, text := range texts {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = AppendString(dst, string(text))
+	}
+	return append(dst, ']')
 }
 
 // Float returns what a valid JSON number says. It is false when raw is not one, or one that a float64 cannot hold.

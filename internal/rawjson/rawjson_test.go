@@ -283,6 +283,32 @@ func TestNextObject(t *testing.T) {
 	}
 }
 
+func TestAppendStrings(t *testing.T) {
+	for want, texts := range map[string][]string{
+		`[]`:                           nil,
+		`["INVOKE"]`:                   {"INVOKE"},
+		`["a\"b\\c","\u000a\u001fé/"]`: {`a"b\c`, "\n\x1fé/"},
+	} {
+		require.Equal(t, want, string(AppendStrings(nil, texts)))
+	}
+}
+
+func FuzzAppendString(f *testing.F) {
+	f.Add("a\"b\\c\nd\x00\x1f\x7f\xff\u2028é\t\r<&>")
+	f.Fuzz(func(t *testing.T, text string) {
+		var got, want string
+		ours := AppendString([]byte("x"), text)[1:]
+		require.NoError(t, json.Unmarshal(ours, &got))
+		theirs, err := json.Marshal(text)
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(theirs, &want))
+		require.Equal(t, want, got)
+		read, ok := String(ours)
+		require.True(t, ok)
+		require.Equal(t, want, read)
+	})
+}
+
 // FuzzAgainstEncodingJSON holds the walkers against the decoder of the standard library, for text that it accepts, and
 // makes sure that other text does no harm.
 func FuzzAgainstEncodingJSON(f *testing.F) {

@@ -52,10 +52,6 @@ func (e *SubscribeError) Error() string {
 func Subscribe(
 	ctx context.Context, do func(context.Context, *http1.Request) (*http1.Response, error), extensionID string, s Subscription,
 ) error {
-	body, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("encode telemetry subscription: %w", err)
-	}
 	resp, err := do(ctx, &http1.Request{
 		Method: http.MethodPut,
 		Target: subscribePath,
@@ -63,7 +59,7 @@ func Subscribe(
 			{Name: "Content-Type", Value: "application/json"},
 			{Name: "Lambda-Extension-Identifier", Value: extensionID},
 		},
-		Body: body,
+		Body: s.body(),
 		// The server may close a connection that was kept at the moment when it is used again. A second subscription is
 		// refused, and not harmful.
 		Replayable: true,

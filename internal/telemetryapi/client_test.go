@@ -5,6 +5,7 @@ package telemetryapi
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -76,6 +77,28 @@ func TestSubscribe(t *testing.T) {
 				"destination":{"protocol":"HTTP","URI":"http://sandbox.localdomain:4243/"}}`, string(got.Body))
 		})
 	}
+}
+
+func FuzzSubscriptionBody(f *testing.F) {
+	f.Add(SchemaVersion, "platform", "function", 1000, 262144, 25, "HTTP", "http://sandbox.localdomain:4243/")
+	f.Add("", "\"", "\\", -1, 0, 1, "\n", "http://[::1]:4243/\u2028\xff")
+	f.Fuzz(func(t *testing.T, schema, first, second string, items, size, timeout int, protocol, uri string) {
+		s := Subscription{
+			SchemaVersion: schema, Types: []Stream{Stream(first), Stream(second)},
+			Buffering:   Buffering{MaxItems: items, MaxBytes: size, TimeoutMs: timeout},
+			Destination: Destination{Protocol: protocol, URI: uri},
+		}
+		want, err := json.Marshal(s)
+		require.NoError(t, err)
+		require.JSONEq(t, string(want), string(s.body()))
+	})
+}
+
+func TestSubscriptionBody(t *testing.T) {
+	s := NewSubscription("http://sandbox.localdomain:4243/", []Stream{StreamPlatform, StreamFunction})
+	want, err := json.Marshal(s)
+	require.NoError(t, err)
+	require.Equal(t, string(want), string(s.body()))
 }
 
 func TestSubscribeWithoutAnswer(t *testing.T) {

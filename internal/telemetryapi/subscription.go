@@ -3,6 +3,12 @@
 
 package telemetryapi
 
+import (
+	"strconv"
+
+	"github.com/otelcol-lambda/otelcol-lambda/internal/rawjson"
+)
+
 // SchemaVersion is the schema that NewSubscription asks for. AWS Lambda Telemetry API: Managed Instances accept no
 // other, and functions elsewhere get the same events as with the ones before.
 const SchemaVersion = "2025-01-29"
@@ -40,6 +46,26 @@ type Destination struct {
 	Protocol string `json:"protocol"`
 	// URI is `http://sandbox.localdomain:PORT/`; the port must be there.
 	URI string `json:"URI"`
+}
+
+// body is what encoding/json would make of the subscription. That would build an encoder for the type first, in each start
+// for this one text.
+func (s Subscription) body() []byte {
+	body := append(make([]byte, 0, 256), `{"schemaVersion":`...)
+	body = rawjson.AppendString(body, s.SchemaVersion)
+	body = append(body, `,"types":`...)
+	body = rawjson.AppendStrings(body, s.Types)
+	body = append(body, `,"buffering":{"maxItems":`...)
+	body = strconv.AppendInt(body, int64(s.Buffering.MaxItems), 10)
+	body = append(body, `,"maxBytes":`...)
+	body = strconv.AppendInt(body, int64(s.Buffering.MaxBytes), 10)
+	body = append(body, `,"timeoutMs":`...)
+	body = strconv.AppendInt(body, int64(s.Buffering.TimeoutMs), 10)
+	body = append(body, `},"destination":{"protocol":`...)
+	body = rawjson.AppendString(body, s.Destination.Protocol)
+	body = append(body, `,"URI":`...)
+	body = rawjson.AppendString(body, s.Destination.URI)
+	return append(body, "}}"...)
 }
 
 // NewSubscription returns a subscription of the streams that delivers to uri by HTTP, as soon as Lambda can be made
