@@ -19,23 +19,25 @@ type connection struct {
 	giveUp context.CancelFunc // opening it
 }
 
-// newConnection dials as package net does, because without a guard the address may be a name that only DNS knows. No
-// proxy comes in between: those that the customer sets are for the function.
+// newConnection has no proxy come in between: those that the customer sets are for the function.
 func newConnection(address string) *connection {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &connection{
 		Client: http1.Client{
 			Host: address,
-			Dial: func() (http1.Conn, error) {
-				conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
-				if err != nil {
-					return nil, err
-				}
-				return quiet.Over(conn), nil
-			},
+			Dial: func() (http1.Conn, error) { return dial(ctx, address) },
 		},
 		giveUp: cancel,
 	}
+}
+
+// dialAny is for every address, because without a guard it may be a name that only DNS knows.
+func dialAny(ctx context.Context, address string) (http1.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return quiet.Over(conn), nil
 }
 
 func (c *connection) close() {

@@ -69,6 +69,19 @@ func TestOneConnection(t *testing.T) {
 	require.EqualValues(t, 2, connections.Load())
 }
 
+// Without a guard the address may be a name.
+func TestNames(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(headerIdentifier, testID)
+	}))
+	t.Cleanup(server.Close)
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	require.NoError(t, err)
+	s, err := NewClient(net.JoinHostPort("localhost", port)).Register(t.Context(), "otelcol-lambda", Events(""))
+	require.NoError(t, err)
+	s.Close()
+}
+
 // A server closes kept connections whenever it likes, also at the moment when the next request comes.
 func TestConnectionsThatAreClosed(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,7 @@
 package socket
 
 import (
+	"context"
 	"io"
 	"os"
 	"sync"
@@ -44,11 +45,19 @@ func Over(conn descriptor) (*Conn, error) {
 // Dial connects to host:port. A zero deadline is none. The error is an *Error, and os.ErrDeadlineExceeded is in its
 // chain when time ran out.
 func Dial(address string, deadline time.Time) (*Conn, error) {
-	conn, err := dial(address, deadline)
-	if err != nil {
-		return nil, &Error{Op: "connect to", Address: address, Err: err}
-	}
-	return conn, nil
+	return dial(address, func(c *Conn, sa syscall.Sockaddr) error { return c.awaitConnected(sa, deadline) })
+}
+
+// DialContext is Dial with a context instead of a deadline. The context's error is in the chain when it has ended.
+func DialContext(ctx context.Context, address string) (*Conn, error) {
+	return dial(address, func(c *Conn, sa syscall.Sockaddr) error {
+		stop := context.AfterFunc(ctx, func() { c.Close() })
+		err := c.awaitConnected(sa, time.Time{})
+		if !stop() {
+			return ctx.Err()
+		}
+		return err
+	})
 }
 
 // Resolvable says why Dial could never connect to the address, nil if it might. It does not use the network.
@@ -59,7 +68,16 @@ func Resolvable(address string) error {
 	return nil
 }
 
-func dial(address string, deadline time.Time) (*Conn, error) {
+// dial has await wait for what the kernel does not do at once.
+func dial(address string, await func(*Conn, syscall.Sockaddr) error) (*Conn, error) {
+	conn, err := establish(address, await)
+	if err != nil {
+		return nil, &Error{Op: "connect to", Address: address, Err: err}
+	}
+	return conn, nil
+}
+
+func establish(address string, await func(*Conn, syscall.Sockaddr) error) (*Conn, error) {
 	sa, err := resolve(address, readHosts)
 	if err != nil {
 		return nil, err
@@ -79,7 +97,7 @@ func dial(address string, deadline time.Time) (*Conn, error) {
 		return nil, err
 	}
 	if pending {
-		if err := conn.awaitConnected(sa, deadline); err != nil {
+		if err := await(conn, sa); err != nil {
 			conn.Close()
 			return nil, err
 		}

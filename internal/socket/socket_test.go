@@ -7,6 +7,7 @@ package socket
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"os"
@@ -136,24 +137,46 @@ func TestDialRefused(t *testing.T) {
 	require.ErrorContains(t, err, "connect to "+l.Address())
 }
 
-// A listener whose backlog is full answers nothing, like a host that is not there.
-func TestDialDeadline(t *testing.T) {
+// silent is the address of a listener that answers nothing, like a host that is not there, since its backlog is full.
+func silent(t *testing.T) string {
+	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
-	defer func() { require.NoError(t, syscall.Close(fd)) }()
+	t.Cleanup(func() { require.NoError(t, syscall.Close(fd)) })
 	require.NoError(t, syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
 	require.NoError(t, syscall.Listen(fd, 0))
 	sa, err := syscall.Getsockname(fd)
 	require.NoError(t, err)
+	address := text(sa.(*syscall.SockaddrInet4))
 	for range 4 {
-		conn, err := Dial(text(sa.(*syscall.SockaddrInet4)), time.Now().Add(100*time.Millisecond))
+		conn, err := Dial(address, time.Now().Add(100*time.Millisecond))
 		if err != nil {
 			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
-			return
+			return address
 		}
-		defer conn.Close()
+		t.Cleanup(func() { conn.Close() })
 	}
 	require.Fail(t, "the backlog takes everything")
+	return ""
+}
+
+func TestDialDeadline(t *testing.T) {
+	_, err := Dial(silent(t), time.Now())
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+}
+
+func TestDialContext(t *testing.T) {
+	l := newListener(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	conn, err := DialContext(ctx, l.Address())
+	require.NoError(t, err)
+	address := silent(t)
+	time.AfterFunc(10*time.Millisecond, cancel)
+	_, err = DialContext(ctx, address)
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = conn.Write([]byte("x"))
+	require.NoError(t, err, "what is connected outlives the context")
+	require.NoError(t, conn.Close())
 }
 
 func TestReadDeadline(t *testing.T) {
