@@ -50,6 +50,8 @@ func (b *Bound) FD() uintptr { return uintptr(b.fd) }
 
 // Listener takes the connections. It is called at most once, and Close has nothing to do then.
 func (b *Bound) Listener() *Listener {
+	// Who had the descriptor may have had the socket block: Accept would hold up everybody here until somebody connects.
+	_ = syscall.SetNonblock(b.fd, true)
 	file := os.NewFile(b.FD(), "tcp listener")
 	b.fd = -1
 	return &Listener{file: file, address: b.address}

@@ -284,3 +284,23 @@ func TestBoundIsGivenBack(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
 }
+
+// Whether calls wait is the socket's affair, not the descriptor's, so an heir may have changed it.
+func TestBoundAfterAnHeirThatBlocks(t *testing.T) {
+	b, err := Bind("127.0.0.1:0")
+	require.NoError(t, err)
+	duplicate, err := syscall.Dup(int(b.FD()))
+	require.NoError(t, err)
+	require.NoError(t, syscall.SetNonblock(duplicate, false))
+	require.NoError(t, syscall.Close(duplicate))
+	fd := b.FD()
+	l := b.Listener()
+	require.True(t, polled(t, fd))
+	ended := make(chan error, 1)
+	go func() {
+		_, err := l.Accept()
+		ended <- err
+	}()
+	require.NoError(t, l.Close())
+	require.ErrorIs(t, <-ended, os.ErrClosed)
+}
