@@ -7,6 +7,7 @@ package guard
 
 import (
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -82,6 +83,12 @@ func (g *Guard) hangsUp(now time.Time, generation int, w *waiter) {
 
 // start starts a collector with an address of its own, so that nothing a dead one has left behind is taken for its.
 func (a acting) start(path string, generation int) error {
+	if a.polling {
+		// There is one processor, and starting a program holds it: Lambda is asked first. Go now and then goes on at once with
+		// who has given way, but not twice.
+		runtime.Gosched()
+		runtime.Gosched()
+	}
 	a.background.Go(func() { readAhead(path) })
 	a.openTelemetry()
 	listener, err := socket.Listen("127.0.0.1:0")

@@ -741,3 +741,39 @@ func TestNextOfTheUnregistered(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, next("another"))
 	require.True(t, g.registration.is(testID))
 }
+
+// A program on a slow disk starts slowly, and the guard stands still until it has. By then Lambda must have been asked for the
+// next event.
+func TestRestartAfterTheNextEventIsAskedFor(t *testing.T) {
+	t.Parallel()
+	l := newLambdaStub(t)
+	r, cmd := runProgram(t, l.address)
+	collector := filepath.Join(filepath.Dir(filepath.Dir(cmd.Path)), "otelcol-lambda", "collector")
+	require.NoError(t, os.Remove(collector))
+	require.NoError(t, os.WriteFile(collector, []byte("#!/bin/sh\nexit 1\n"), 0o700)) //nolint:gosec // a program
+	// As in cmd/guard.
+	cmd.Env = append(cmd.Env, "GOMAXPROCS=1")
+	require.NoError(t, cmd.Start())
+	l.await(t, pathNext) // after two deaths: the next start is at the second event
+	l.invoke()
+	l.await(t, pathNext)
+
+	// Nobody can open the file, and so nobody start the program, until it has been closed here.
+	file, err := os.OpenFile(collector, os.O_RDONLY, 0)
+	require.NoError(t, err)
+	defer file.Close()
+	require.Eventually(t, func() bool {
+		_, _, errno := syscall.Syscall(syscall.SYS_FCNTL, file.Fd(), syscall.F_SETLEASE, syscall.F_WRLCK)
+		return errno == 0
+	}, patience, time.Millisecond)
+	l.invoke()
+	l.await(t, pathNext)
+	// The kernel takes the file back after a while.
+	locks, err := os.ReadFile("/proc/locks")
+	require.NoError(t, err)
+	require.NotRegexp(t, fmt.Sprintf(`LEASE +ACTIVE +READ +%d `, os.Getpid()), string(locks))
+	require.NoError(t, file.Close())
+	l.shutdown()
+	require.NoError(t, cmd.Wait())
+	require.Len(t, r.output.messages(t), 3)
+}
