@@ -23,6 +23,7 @@ const (
 	oneProcessorMB    = 1769 // AWS Lambda: the memory size that comes with one vCPU
 	memoryPercent     = 40
 	minMemoryLimitMiB = 32
+	maxMemoryMB       = 1<<31 - 1 // more is no memory size, and Go ends a program whose limit it cannot count in bytes
 )
 
 // defaultInitTimeout is half of what Lambda allows for Init, so that the function's own half remains even if the two
@@ -90,7 +91,7 @@ func collectorEnviron(environ []string, runtimeAPI string, telemetry bool) []str
 func tuning(environ []string) (set []string) {
 	text, _ := lookup(environ, envMemorySize)
 	megabytes := parseWhole(text)
-	if megabytes == 0 {
+	if megabytes == 0 || megabytes > maxMemoryMB {
 		return set
 	}
 	if limit, _ := lookup(environ, envGoMemoryLimit); limit == "" {

@@ -27,15 +27,16 @@ func TestCollectorEnviron(t *testing.T) {
 
 func TestTuning(t *testing.T) {
 	for memory, want := range map[string][]string{
-		"":      nil,
-		"0":     nil,
-		"many":  nil,
-		"-128":  nil,
-		"64":    {"GOMEMLIMIT=32MiB", "GOMAXPROCS=1"},
-		"128":   {"GOMEMLIMIT=51MiB", "GOMAXPROCS=1"},
-		"1768":  {"GOMEMLIMIT=707MiB", "GOMAXPROCS=1"},
-		"1769":  {"GOMEMLIMIT=707MiB"},
-		"10240": {"GOMEMLIMIT=4096MiB"},
+		"":           nil,
+		"0":          nil,
+		"many":       nil,
+		"-128":       nil,
+		"2147483648": nil,
+		"64":         {"GOMEMLIMIT=32MiB", "GOMAXPROCS=1"},
+		"128":        {"GOMEMLIMIT=51MiB", "GOMAXPROCS=1"},
+		"1768":       {"GOMEMLIMIT=707MiB", "GOMAXPROCS=1"},
+		"1769":       {"GOMEMLIMIT=707MiB"},
+		"10240":      {"GOMEMLIMIT=4096MiB"},
 	} {
 		require.Equal(t, want, tuning([]string{envMemorySize + "=" + memory}), memory)
 	}
