@@ -118,7 +118,7 @@ func (g *Guard) Run() int {
 	written := make(chan struct{})
 	var once sync.Once
 	sent := func() { once.Do(func() { close(written) }) }
-	client := g.lambda.open(sent)
+	client := g.lambda.open()
 	g.goSafely("registration", func() { g.register(client, sent) })
 	head := time.NewTimer(headStart)
 	defer head.Stop()
@@ -246,11 +246,13 @@ func (g *Guard) say(l level, message string, fields ...field) {
 
 // register announces the extension and tells everybody how Lambda answered.
 func (g *Guard) register(client *http1.Client, sent func()) {
+	request := registerRequest(base(g.settings.Args[0]), g.managed)
+	request.Written = sent
 	var response *http1.Response
 	for failed := new(failures); ; {
 		var err error
 		// No deadline: how long Init may take is Lambda's affair, and a second registration would be refused.
-		response, err = client.Do(time.Time{}, registerRequest(base(g.settings.Args[0]), g.managed))
+		response, err = client.Do(time.Time{}, request)
 		sent()
 		if err = errorOf(response, err); err == nil {
 			break

@@ -552,7 +552,7 @@ func TestRunSubscriptionHangs(t *testing.T) {
 func TestConnection(t *testing.T) {
 	newConnection := func() (*connection, *http1.Client) {
 		c := &connection{address: "127.0.0.1:1"}
-		return c, c.open(nil)
+		return c, c.open()
 	}
 	isClosed := func(client *http1.Client) bool {
 		_, err := client.Do(time.Now().Add(patience), &http1.Request{Method: "GET", Target: "/"})

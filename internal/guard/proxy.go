@@ -177,7 +177,7 @@ func (p *proxy) passOn(req *http1.Request) *http1.Response {
 
 // relay passes a call on to Lambda as it is, over a connection of its own.
 func (p *proxy) relay(req *http1.Request) *http1.Response {
-	client := newClient(p.guard.address, nil)
+	client := newClient(p.guard.address)
 	defer client.Close()
 	finished := make(chan struct{})
 	defer close(finished)

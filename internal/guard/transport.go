@@ -16,9 +16,8 @@ import (
 // dialTimeout bounds a connection to Lambda's APIs, which are on the same machine.
 const dialTimeout = 2 * time.Second
 
-// newClient returns a client of Lambda's APIs with a connection of its own. written, if set, is called when the first
-// request has been sent.
-func newClient(address string, written func()) *http1.Client {
+// newClient returns a client of Lambda's APIs with a connection of its own.
+func newClient(address string) *http1.Client {
 	return &http1.Client{
 		Host: address,
 		Dial: func() (http1.Conn, error) {
@@ -26,25 +25,9 @@ func newClient(address string, written func()) *http1.Client {
 			if err != nil {
 				return nil, err
 			}
-			if written == nil {
-				return conn, nil
-			}
-			return &announced{Conn: conn, written: written}, nil
+			return conn, nil
 		},
 	}
-}
-
-// announced is a connection that tells of its first write.
-type announced struct {
-	*socket.Conn
-	written func()
-	once    sync.Once
-}
-
-func (c *announced) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	c.once.Do(c.written)
-	return n, err
 }
 
 // connection is the guard's own to Lambda: the registration goes over it, then the collector's subscription while it is idle,
@@ -58,11 +41,11 @@ type connection struct {
 	idle, lent, closed bool
 }
 
-// open returns the client for the registration. sent is called when the first request has been sent.
-func (c *connection) open(sent func()) *http1.Client {
+// open returns the client for the registration.
+func (c *connection) open() *http1.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.client = newClient(c.address, sent)
+	c.client = newClient(c.address)
 	return c.client
 }
 
@@ -103,7 +86,7 @@ func (c *connection) claim() *http1.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.client == nil || c.lent {
-		c.client = newClient(c.address, nil)
+		c.client = newClient(c.address)
 		if c.closed {
 			c.client.Close()
 		}
