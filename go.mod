@@ -85,8 +85,6 @@ require (
 	github.com/knadh/koanf/providers/confmap v1.0.1 // indirect
 	github.com/knadh/koanf/v2 v2.3.6 // indirect
 	github.com/mitchellh/copystructure v1.2.0 // indirect
-	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
-	github.com/modern-go/reflect2 v1.0.3-0.20250322232337-35a7c28c31ee // indirect
 	github.com/open-telemetry/opentelemetry-collector-contrib/internal/coreinternal v0.161.0 // indirect
 	github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatautil v0.161.0 // indirect
 	github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling v0.161.0 // indirect
@@ -153,6 +151,8 @@ replace github.com/google/go-tpm => ./internal/stub/go-tpm
 replace github.com/foxboron/go-tpm-keyfiles => ./internal/stub/go-tpm-keyfiles
 
 replace github.com/mitchellh/copystructure => ./internal/stub/copystructure
+
+replace github.com/json-iterator/go => ./internal/stub/json-iterator
 
 replace gonum.org/v1/gonum => ./internal/stub/gonum
 
