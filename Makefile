@@ -245,7 +245,7 @@ fuzz: ## Run each fuzz target for FUZZTIME
 	@grep -rn --include='*_test.go' --exclude-dir=$(BUILD_DIR) -oE '^func Fuzz[A-Za-z0-9_]+' . | \
 	while IFS=: read -r file _ decl; do \
 		echo "==> $${decl#func } in $$(dirname $$file)"; \
-		$(GO) test -run '^$$' -fuzz "^$${decl#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)"; \
+		$(GO) -C "$$(dirname $$file)" test -run '^$$' -fuzz "^$${decl#func }\$$" -fuzztime $(FUZZTIME) .; \
 	done
 
 .PHONY: lint

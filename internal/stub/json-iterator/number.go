@@ -8,6 +8,11 @@ import (
 	"strconv"
 )
 
+// maxExact is how long a number may be for exact: with a point it has one digit less, and is below 1<<53.
+const maxExact = 16
+
+var powersOfTen = [maxExact]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
+
 // ReadInt32 reads an integer.
 func (iter *Iterator) ReadInt32() int32 { return int32(iter.readSigned("ReadInt32", math.MaxInt32)) }
 
@@ -79,12 +84,39 @@ func (iter *Iterator) readFloat(operation string, bits int) float64 {
 	if text == nil {
 		return 0
 	}
+	if bits == 64 && len(text) <= maxExact {
+		if value, ok := exact(text); ok {
+			return value
+		}
+	}
 	value, err := strconv.ParseFloat(string(text), bits)
 	if err != nil {
 		iter.ReportError(operation, "a number beyond the range of a float"+strconv.Itoa(bits))
 		return 0
 	}
 	return value
+}
+
+// exact returns the value of a short number, unless it has an exponent. Its digits, and the power of ten that they are
+// divided by, are float64s without rounding, so there is one rounding, like in ParseFloat.
+func exact(text []byte) (float64, bool) {
+	var digits uint64
+	point := len(text) - 1
+	for i, c := range text {
+		switch {
+		case isDigit(c):
+			digits = 10*digits + uint64(c-'0')
+		case c == '.':
+			point = i
+		case c != '-':
+			return 0, false
+		}
+	}
+	value := float64(digits) / powersOfTen[len(text)-1-point]
+	if text[0] == '-' {
+		value = -value
+	}
+	return value, true
 }
 
 // readNumber goes over a number and returns it, or nil if it is none.

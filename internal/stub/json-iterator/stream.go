@@ -91,18 +91,17 @@ func (stream *Stream) WriteFloat64(val float64) {
 
 // WriteString writes a string. Bytes that are not UTF-8 remain as they are.
 func (stream *Stream) WriteString(s string) {
-	stream.buf = append(stream.buf, '"')
-	start := len(stream.buf)
-	stream.buf = append(stream.buf, s...)
-	if n := plain(stream.buf[start:]); n < len(s) {
-		stream.buf = stream.buf[:start+n]
-		stream.escape(s[n:])
+	buf := append(stream.buf, '"')
+	start := len(buf)
+	buf = append(buf, s...)
+	if n := plain(buf[start:]); n < len(s) {
+		buf = escape(buf[:start+n], s[n:])
 	}
-	stream.buf = append(stream.buf, '"')
+	stream.buf = append(buf, '"')
 }
 
-// escape writes the rest of a string from the first byte on that needs it.
-func (stream *Stream) escape(s string) {
+// escape appends the rest of a string from the first byte on that needs it.
+func escape(buf []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	start := 0
 	for i := range len(s) {
@@ -110,20 +109,20 @@ func (stream *Stream) escape(s string) {
 		if !special(c) {
 			continue
 		}
-		stream.buf = append(stream.buf, s[start:i]...)
+		buf = append(buf, s[start:i]...)
 		start = i + 1
 		switch c {
 		case '"', '\\':
-			stream.buf = append(stream.buf, '\\', c)
+			buf = append(buf, '\\', c)
 		case '\n':
-			stream.buf = append(stream.buf, '\\', 'n')
+			buf = append(buf, '\\', 'n')
 		case '\r':
-			stream.buf = append(stream.buf, '\\', 'r')
+			buf = append(buf, '\\', 'r')
 		case '\t':
-			stream.buf = append(stream.buf, '\\', 't')
+			buf = append(buf, '\\', 't')
 		default:
-			stream.buf = append(stream.buf, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
+			buf = append(buf, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
 		}
 	}
-	stream.buf = append(stream.buf, s[start:]...)
+	return append(buf, s[start:]...)
 }
