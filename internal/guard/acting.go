@@ -89,7 +89,10 @@ func (a acting) start(path string, generation int) error {
 		runtime.Gosched()
 		runtime.Gosched()
 	}
-	a.background.Go(func() { readAhead(path) })
+	read := readAhead(path)
+	if read != nil {
+		a.background.Go(read)
+	}
 	a.openTelemetry()
 	listener, err := socket.Listen("127.0.0.1:0")
 	if err != nil {
@@ -112,6 +115,9 @@ func (a acting) start(path string, generation int) error {
 		prog.files = append(prog.files, a.telemetry.FD())
 	}
 	prog.timerSlack = timerSlack(prog.environ)
+	if read != nil {
+		runtime.Gosched() // the disk begins before the processor is held
+	}
 	started, err := a.spawner.start(prog)
 	if err != nil {
 		listener.Close()

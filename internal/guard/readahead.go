@@ -28,23 +28,25 @@ const (
 	window = 128 << 10
 )
 
-// readAhead has the kernel read a program that is about to start, where it is not in memory. A program that starts reads
-// what it touches next and waits for it, a dozen times; this way the disk is busy while the processor is. With all of it in
-// memory, it costs next to nothing; else it returns when the reading has begun, which takes as long as finding memory
-// for it.
-func readAhead(path string) {
+// readAhead returns what has the kernel read a program that is about to start, nil where it is in memory: to start it is to
+// read its beginning, so this has to look before. A program that starts reads what it touches next and waits for it, a dozen
+// times; this way the disk is busy while the processor is. What is returned takes as long as finding memory for the program.
+func readAhead(path string) (read func()) {
 	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		return // who starts it will say so
+		return nil // who starts it will say so
 	}
-	defer func() { _ = syscall.Close(fd) }()
 	var info syscall.Stat_t
 	if inMemory(fd) || syscall.Fstat(fd, &info) != nil {
-		return
+		_ = syscall.Close(fd)
+		return nil
 	}
-	late := max(info.Size-lateData, 0) / window * window
-	willNeed(fd, late, info.Size)
-	willNeed(fd, 0, late)
+	return func() {
+		defer func() { _ = syscall.Close(fd) }()
+		late := max(info.Size-lateData, 0) / window * window
+		willNeed(fd, late, info.Size)
+		willNeed(fd, 0, late)
+	}
 }
 
 // willNeed has the kernel read a part of a file.
