@@ -99,7 +99,7 @@ func TestProcessIsSignalled(t *testing.T) {
 	require.Equal(t, exit{code: -1, signal: "terminated"}, p.wait())
 }
 
-// Timers of the guard's own are as exact after a start as before.
+// Timers of the guard's own are as exact after a start as before, unless the kernel moves the goroutine meanwhile.
 func TestTimerSlackIsTheProgramsAlone(t *testing.T) {
 	t.Parallel()
 	var s spawner
