@@ -88,7 +88,7 @@ func TestRealCollector(t *testing.T) {
 		if n == 5 {
 			require.NoError(t, syscall.Kill(r.child(), syscall.SIGKILL))
 		}
-		require.Less(t, r.invokeFor(150*time.Millisecond).Held, 2*time.Second)
+		require.Less(t, r.invokeFor(150*time.Millisecond).Held, patience/6)
 	}
 	report := r.shutdown()
 	requireMessages(t, []string{crashed + later, back}, guardOnly(r.output.messages(t)))

@@ -8,6 +8,7 @@ package guard
 import (
 	"runtime"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -23,6 +24,9 @@ const (
 	// end of the file.
 	lateData = 2 << 20
 
+	// diskTime is more than a few bytes of memory take, and less than the same of a disk.
+	diskTime = 50 * time.Microsecond
+
 	// window is how much the kernel is asked for at a time. It reads no more than the disk's read-ahead, which is this much
 	// where nobody has set it.
 	window = 128 << 10
@@ -37,7 +41,7 @@ func readAhead(path string) (read func()) {
 		return nil // who starts it will say so
 	}
 	var info syscall.Stat_t
-	if inMemory(fd) || syscall.Fstat(fd, &info) != nil {
+	if syscall.Fstat(fd, &info) != nil || inMemory(fd, info.Size) {
 		_ = syscall.Close(fd)
 		return nil
 	}
@@ -57,15 +61,22 @@ func willNeed(fd int, begin, end int64) {
 	}
 }
 
-// inMemory reports whether a file can be read without waiting for a disk, by its first byte. Where the kernel or the file
-// system cannot tell, it is taken to be there.
-func inMemory(fd int) bool {
+// inMemory reports whether a file can be read without waiting for a disk, by some of its bytes. Where the kernel or the file
+// system cannot tell, it is taken to be there. The kernel begins to read what is not, and a disk that is fast may be done
+// before it says so: then it took too long for memory.
+func inMemory(fd int, size int64) bool {
 	number := uintptr(preadAMD64)
 	if runtime.GOARCH == "arm64" {
 		number = preadARM64
 	}
 	var b [1]byte
 	v := syscall.Iovec{Base: &b[0], Len: 1}
-	_, _, errno := syscall.Syscall6(number, uintptr(fd), uintptr(unsafe.Pointer(&v)), 1, 0, 0, preadNoWait)
-	return errno != syscall.EAGAIN
+	began := time.Now()
+	for _, offset := range [...]int64{0, size / 2, size - 1} {
+		_, _, errno := syscall.Syscall6(number, uintptr(fd), uintptr(unsafe.Pointer(&v)), 1, uintptr(offset), 0, preadNoWait)
+		if errno == syscall.EAGAIN {
+			return false
+		}
+	}
+	return time.Since(began) < diskTime
 }
