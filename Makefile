@@ -26,6 +26,8 @@ BASE     ?=
 
 BUILD_DIR    := build
 DIST_DIR     := dist
+
+STOCK_COLLECTOR := test/stockcollector/_build/stockcollector
 LAYER_ARCHES := amd64 arm64
 
 # Nothing here needs a C compiler, and a broken one should not matter. The race detector switches this back.
@@ -97,14 +99,14 @@ $(BUILD_DIR)/demo:
 	@$(GO) build -v -trimpath -buildvcs=false -o $(BUILD_DIR)/lambdasim ./cmd/lambdasim 2>&1 | $(PROGRESS)
 
 .PHONY: bench
-bench: $(BUILD_DIR)/layer$(DIST_SUFFIX) ## Measure cold start, CPU, memory and throughput of the layer, what is delivered when, and log lines
-	@$(GO) run ./bench -layer $(BUILD_DIR)/layer$(DIST_SUFFIX) $(BENCH)
+bench: $(BUILD_DIR)/layer$(DIST_SUFFIX) $(STOCK_COLLECTOR) ## Measure cold start, CPU, memory and throughput of the layer, what is delivered when, and log lines
+	@$(GO) run ./bench -layer $(BUILD_DIR)/layer$(DIST_SUFFIX) -stock $(STOCK_COLLECTOR) $(BENCH)
 
 # The other revision is built as its own Makefile says, in a clone, so that nothing in this tree changes.
 BASE_DIR := $(BUILD_DIR)/base
 
 .PHONY: bench-compare
-bench-compare: $(BUILD_DIR)/layer$(DIST_SUFFIX) ## Measure the layer beside that of another revision: make bench-compare BASE=v0.1.0
+bench-compare: $(BUILD_DIR)/layer$(DIST_SUFFIX) $(STOCK_COLLECTOR) ## Measure the layer beside that of another revision: make bench-compare BASE=v0.1.0
 	@[ -n '$(BASE)' ] || { echo 'say with which revision: make bench-compare BASE=HEAD'; exit 1; }
 	@revision=$$(git rev-parse --verify --end-of-options '$(BASE)^{commit}'); \
 	echo "==> building the layer of $(BASE), $$revision"; \
@@ -112,7 +114,7 @@ bench-compare: $(BUILD_DIR)/layer$(DIST_SUFFIX) ## Measure the layer beside that
 	git clone -q --no-checkout . $(BASE_DIR); \
 	git -C $(BASE_DIR) checkout -q --detach "$$revision"; \
 	$(MAKE) --no-print-directory -C $(BASE_DIR) "layer-$$($(GO) env GOARCH)"
-	@$(GO) run ./bench -layer $(BUILD_DIR)/layer$(DIST_SUFFIX) -delivery=false -decode=false \
+	@$(GO) run ./bench -layer $(BUILD_DIR)/layer$(DIST_SUFFIX) -stock $(STOCK_COLLECTOR) -delivery=false -decode=false \
 		-compare '$(BASE)=$(BASE_DIR)/$(BUILD_DIR)/layer$(DIST_SUFFIX)-'"$$($(GO) env GOARCH)" $(BENCH)
 
 # --- layer -----------------------------------------------------------------------------------------------------------
@@ -195,8 +197,7 @@ esac; \
 if [ -n "$$race" ]; then export CGO_ENABLED=1; fi
 endef
 
-# A backend of upstream components only, for the tests of the whole layer.
-STOCK_COLLECTOR := test/stockcollector/_build/stockcollector
+# A Collector of upstream components only: a backend for the tests of the whole layer, and what bench compares with.
 $(STOCK_COLLECTOR): test/stockcollector/builder-config.yaml internal/tools/go.mod
 	$(say) 'building a stock Collector to send to'
 	$(call warm,go.opentelemetry.io/collector/cmd/builder)

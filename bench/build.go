@@ -16,6 +16,8 @@ import (
 // programs are what is built for the measurements.
 type programs struct {
 	rawLayer, netHTTPLayer string
+	// stockLayer has an extension that starts a stock Collector; empty if it is not needed.
+	stockLayer string
 	// idle is a function that does nothing, function the example that sends telemetry; empty if it is not needed.
 	idle, function string
 	layerzip       string
@@ -26,8 +28,8 @@ type programs struct {
 // floorFile is the name under which both floors register.
 const floorFile = "floor"
 
-// build compiles into dir.
-func build(ctx context.Context, dir string, withFunction bool) (programs, error) {
+// build compiles into dir, some programs only if they are needed.
+func build(ctx context.Context, dir string, withFunction, withStock bool) (programs, error) {
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return programs{}, err
@@ -49,6 +51,12 @@ func build(ctx context.Context, dir string, withFunction bool) (programs, error)
 	if withFunction {
 		p.function = filepath.Join(dir, "function", "bootstrap")
 		list = append(list, struct{ folder, pkg, out string }{filepath.Join("examples", "functions", "go"), ".", p.function})
+	}
+	if withStock {
+		p.stockLayer = filepath.Join(dir, nameStock)
+		list = append(list, struct{ folder, pkg, out string }{
+			".", "./bench/stock", filepath.Join(p.stockLayer, "extensions", nameStock),
+		})
 	}
 	for _, b := range list {
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", b.out, b.pkg)

@@ -38,6 +38,10 @@ const (
 	growthShare, growthBytes = 0.1, 1e6
 	// idleShare is how much of what the load added may be left in memory after the next invocation.
 	idleShare = 0.1
+
+	// labSpanCPU is how many milliseconds of CPU 1,000 spans took the layer that this one is to replace, on the machine
+	// that the limits are from.
+	labSpanCPU = 4.8
 )
 
 // Where the backend is, as the layer sees it. It always is on this machine.
@@ -59,10 +63,12 @@ type loadCell struct {
 	protocol    string
 	connections int
 	backend     string
+	// attributes are those of each span.
+	attributes int
 }
 
 func (c loadCell) name() string {
-	return fmt.Sprintf("%s, %d connections, %s", c.protocol, c.connections, c.backend)
+	return fmt.Sprintf("%d attributes, %s, %d connections, %s", c.attributes, c.protocol, c.connections, c.backend)
 }
 
 // endpoint is a loopback endpoint as the layer is told of it.
@@ -103,16 +109,39 @@ func parseConnections(text string) (list []int, err error) {
 	return list, nil
 }
 
-// loadCells are all ways to send to each backend. Beside a remote one, a single cell tells what compression costs.
-func (set settings) loadCells() (cells []loadCell) {
-	for _, backend := range set.backends {
-		if backend == atLoopback && len(set.backends) > 1 {
-			cells = append(cells, loadCell{protocolHTTP, slices.Max(set.connections), backend})
-			continue
+// parseAttributes reads a list such as 2,8.
+func parseAttributes(text string) (list []int, err error) {
+	for field := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(field))
+		if err != nil || n < 0 || n > mostAttributes {
+			return nil, fmt.Errorf("%q is not a number from 0 to %d", field, mostAttributes)
 		}
-		for _, protocol := range []string{protocolHTTP, protocolGRPC} {
-			for _, n := range set.connections {
-				cells = append(cells, loadCell{protocol, n, backend})
+		if slices.Contains(list, n) {
+			return nil, fmt.Errorf("%d is given twice", n)
+		}
+		list = append(list, n)
+	}
+	return list, nil
+}
+
+// loadCells are all ways to send spans with the first number of attributes to each backend. Beside a remote one, a single
+// cell tells what compression costs; and a cell for each protocol tells what other numbers of attributes do.
+func (set settings) loadCells() (cells []loadCell) {
+	for i, attributes := range set.attributes {
+		for j, backend := range set.backends {
+			protocols, connections := []string{protocolHTTP, protocolGRPC}, set.connections
+			switch most := []int{slices.Max(connections)}; {
+			case i > 0 && j > 0:
+				continue
+			case backend == atLoopback && len(set.backends) > 1:
+				protocols, connections = protocols[:1], most
+			case i > 0:
+				connections = most
+			}
+			for _, protocol := range protocols {
+				for _, n := range connections {
+					cells = append(cells, loadCell{protocol, n, backend, attributes})
+				}
 			}
 		}
 	}
@@ -233,7 +262,9 @@ func (s loadSeen) between(from, to time.Duration) float64 {
 
 // loadRow is a line of the table.
 type loadRow struct {
-	Subject     string `json:"subject"`
+	Subject string `json:"subject"`
+	// Attributes are those of each span.
+	Attributes  int    `json:"attributes"`
 	Protocol    string `json:"protocol"`
 	Connections int    `json:"connections"`
 	// Backend is where it is, Compression what most spans arrived with.
@@ -244,12 +275,22 @@ type loadRow struct {
 	observed observations
 }
 
-func (r loadRow) cell() loadCell { return loadCell{r.Protocol, r.Connections, r.Backend} }
+func (r loadRow) cell() loadCell { return loadCell{r.Protocol, r.Connections, r.Backend, r.Attributes} }
+
+// against adds how the row's CPU compares with that of a stock Collector for the same spans, and what that makes of the
+// limit: the two are of the same work and machine, as the limit and labSpanCPU are.
+func (r loadRow) against(stock loadRow) {
+	mine, theirs := r.Figures[keySpanCPU], stock.Figures[keySpanCPU]
+	if theirs.Median > 0 {
+		mine.StockRatio = mine.Median / theirs.Median
+		r.Figures[keySpanCPU] = mine.atSpeed(theirs.Median / labSpanCPU)
+	}
+}
 
 // newLoadRow takes the cost of the bare work as well, of which it expects one sample at least.
 func newLoadRow(s subject, c loadCell, observed observations, bare bareCosts) loadRow {
 	row := loadRow{
-		Subject: s.name, Protocol: c.protocol, Connections: c.connections, Backend: c.backend,
+		Subject: s.name, Attributes: c.attributes, Protocol: c.protocol, Connections: c.connections, Backend: c.backend,
 		Compression: compressionNone, Figures: map[string]outcome{}, observed: observed,
 	}
 	// Not all: a request that is too small goes as it is.

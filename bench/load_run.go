@@ -27,23 +27,33 @@ const (
 // loads are what was measured under load.
 type loads struct {
 	rows []loadRow
-	// spanBytes is the mean size of a span, bare what cannot be done without.
-	spanBytes float64
-	bare      bareCosts
+	work []loadWork
 	// promises and notes are there if the load was long enough to be judged.
 	promises []promise
 	notes    []string
+}
+
+// loadWork is what is to be done for spans of one kind.
+type loadWork struct {
+	attributes int
+	load       []payload
+	// bare is what cannot be done without.
+	bare bareCosts
 }
 
 // measureLoad sends each subject that has a collector as much as it takes.
 func (set settings) measureLoad(
 	ctx context.Context, dir string, p programs, subjects []subject, progress io.Writer,
 ) (all loads, err error) {
-	load, err := payloads(set.attributes)
-	if err != nil {
-		return all, err
+	works := map[int]loadWork{}
+	for _, n := range set.attributes {
+		load, err := payloads(n)
+		if err != nil {
+			return all, err
+		}
+		works[n] = loadWork{n, load, bareCosts{}}
+		all.work = append(all.work, works[n])
 	}
-	all.spanBytes, all.bare = spanSize(load), bareCosts{}
 	runs := set.loadRuns
 	r := rig{programs: p, dir: dir, condition: unlimited()}
 	type todo struct {
@@ -54,8 +64,7 @@ func (set settings) measureLoad(
 	var list []todo
 	for _, c := range set.loadCells() {
 		for _, s := range subjects {
-			// The collector alone is the one behind the guard.
-			if s.collector && s.name != nameCollector {
+			if s.loaded(set.sustained()) {
 				list = append(list, todo{s, c, observations{}})
 			}
 		}
@@ -65,11 +74,12 @@ func (set settings) measureLoad(
 		// What is compared comes one after the other, in another order each time.
 		for i, n := range rand.Perm(len(list)) {
 			t := list[n]
+			work := works[t.c.attributes]
 			fmt.Fprintf(progress, "load %d of %d: %s, %s\n", run*len(list)+i+1, runs*len(list), t.s.name, t.c.name())
-			if err := all.bare.measure(load); err != nil {
+			if err := work.bare.measure(work.load); err != nil {
 				return all, err
 			}
-			seen, err := set.loadOne(ctx, r, t.s, t.c, load)
+			seen, err := set.loadOne(ctx, r, t.s, t.c, work.load)
 			if err != nil {
 				return all, fmt.Errorf("load of %s: %w", t.c.name(), err)
 			}
@@ -81,7 +91,7 @@ func (set settings) measureLoad(
 		}
 	}
 	for _, t := range list {
-		all.rows = append(all.rows, newLoadRow(t.s, t.c, t.o, all.bare))
+		all.rows = append(all.rows, newLoadRow(t.s, t.c, t.o, works[t.c.attributes].bare))
 	}
 	if set.sustained() {
 		all.promises = promises.list()

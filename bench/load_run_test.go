@@ -302,7 +302,7 @@ func TestLongInvocation(t *testing.T) {
 	}
 	t.Parallel()
 	dir := t.TempDir()
-	p, err := build(t.Context(), dir, false)
+	p, err := build(t.Context(), dir, false, false)
 	require.NoError(t, err)
 	floor, err := newSubject(nameRaw, p.rawLayer)
 	require.NoError(t, err)
@@ -326,4 +326,44 @@ func TestLongInvocation(t *testing.T) {
 		return e.Shutdown(t.Context())
 	})
 	require.NoError(t, err)
+}
+
+// TestStock puts a real Collector under load, without knowing of Lambda itself.
+func TestStock(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("reads /proc")
+	}
+	program := os.Getenv("STOCK_COLLECTOR")
+	if program == "" {
+		t.Skip("make test builds a stock Collector and says in STOCK_COLLECTOR where")
+	}
+	if err := portsFree(t.Context()); err != nil {
+		t.Skip("its ports are taken:", err)
+	}
+	dir := t.TempDir()
+	p, err := build(t.Context(), dir, false, true)
+	require.NoError(t, err)
+	set := settings{
+		stock: program, loadTime: 2 * sampleEvery, loadRuns: 1, attributes: []int{1}, connections: []int{1}, backends: []string{atRemote},
+	}
+	subjects, err := set.subjects(t.Context(), dir, p)
+	require.NoError(t, err)
+	var names []string
+	for _, s := range costed(subjects) {
+		names = append(names, s.name)
+		require.False(t, s.loaded(false))
+	}
+	require.Equal(t, []string{nameRaw, nameNetHTTP}, names, "it has nothing to do with a start")
+	seen, err := set.measureLoad(t.Context(), dir, p, subjects, io.Discard)
+	require.NoError(t, err)
+	require.Len(t, seen.rows, 2, "both protocols")
+	for _, row := range seen.rows {
+		require.Equal(t, nameStock, row.Subject)
+		require.Positive(t, row.Figures[keySpanCPU].Median)
+		require.Zero(t, row.Figures[keyLoadMissing].Median)
+		require.Zero(t, row.Figures[keySpanCPU].Budget)
+	}
+	for _, s := range subjects {
+		require.False(t, s.loaded(true), "nobody judges it")
+	}
 }

@@ -19,8 +19,9 @@ func TestParseConnections(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []int{1, 64}, list)
 	require.Equal(t, []loadCell{
-		{protocolHTTP, 1, atRemote}, {protocolHTTP, 64, atRemote}, {protocolGRPC, 1, atRemote}, {protocolGRPC, 64, atRemote},
-	}, settings{connections: list, backends: []string{atRemote}}.loadCells())
+		{protocolHTTP, 1, atRemote, 3}, {protocolHTTP, 64, atRemote, 3},
+		{protocolGRPC, 1, atRemote, 3}, {protocolGRPC, 64, atRemote, 3},
+	}, settings{connections: list, backends: []string{atRemote}, attributes: []int{3}}.loadCells())
 	for _, text := range []string{"", "0", "many", "8,8"} {
 		_, err := parseConnections(text)
 		require.Error(t, err, text)
@@ -32,9 +33,9 @@ func TestParseBackends(t *testing.T) {
 	list, err := parseBackends("loopback, remote")
 	require.NoError(t, err)
 	require.Equal(t, []string{atLoopback, atRemote}, list)
-	set := settings{connections: []int{8, 64, 1}, backends: list}
+	set := settings{connections: []int{8, 64, 1}, backends: list, attributes: []int{2}}
 	require.Len(t, set.loadCells(), 1+2*3)
-	require.Equal(t, loadCell{protocolHTTP, 64, atLoopback}, set.loadCells()[0], "one is enough beside the others")
+	require.Equal(t, loadCell{protocolHTTP, 64, atLoopback, 2}, set.loadCells()[0], "one is enough beside the others")
 	set.backends = []string{atLoopback}
 	require.Len(t, set.loadCells(), 2*3)
 	for _, text := range []string{"", "elsewhere", "remote,remote", "remote,"} {
@@ -43,6 +44,22 @@ func TestParseBackends(t *testing.T) {
 	}
 	require.Equal(t, "http://0.0.0.0:4318", loadCell{backend: atRemote}.endpoint("http://127.0.0.1:4318"))
 	require.Equal(t, "http://127.0.0.1:4318", loadCell{backend: atLoopback}.endpoint("http://127.0.0.1:4318"))
+}
+
+func TestParseAttributes(t *testing.T) {
+	t.Parallel()
+	list, err := parseAttributes("2, 0,8")
+	require.NoError(t, err)
+	require.Equal(t, []int{2, 0, 8}, list)
+	set := settings{connections: []int{8, 64, 1}, backends: []string{atRemote, atLoopback}, attributes: list}
+	require.Equal(t, []loadCell{
+		{protocolHTTP, 64, atRemote, 0}, {protocolGRPC, 64, atRemote, 0},
+		{protocolHTTP, 64, atRemote, 8}, {protocolGRPC, 64, atRemote, 8},
+	}, set.loadCells()[2*3+1:])
+	for _, text := range []string{"", "-1", "9", "few", "2,2"} {
+		_, err := parseAttributes(text)
+		require.Error(t, err, text)
+	}
 }
 
 // steadyMemory is read every second, with the same number of bytes each time.
@@ -69,8 +86,8 @@ func TestLoadFigures(t *testing.T) {
 	}, o)
 
 	bare := bareCosts{compressionGzip: {2}, compressionNone: {0.5}}
-	row := newLoadRow(subject{name: nameLayer, budgeted: true}, loadCell{protocolGRPC, 8, atRemote}, o, bare)
-	require.Equal(t, loadCell{protocolGRPC, 8, atRemote}, row.cell())
+	row := newLoadRow(subject{name: nameLayer, budgeted: true}, loadCell{protocolGRPC, 8, atRemote, 2}, o, bare)
+	require.Equal(t, loadCell{protocolGRPC, 8, atRemote, 2}, row.cell())
 	require.Equal(t, compressionGzip, row.Compression)
 	require.InDelta(t, 2.5, row.Figures[keySpanCPU].Budget, 1e-9)
 	require.False(t, row.Figures[keySpanCPU].kept())
@@ -78,14 +95,23 @@ func TestLoadFigures(t *testing.T) {
 	require.Zero(t, newLoadRow(subject{}, loadCell{}, o, bare).Figures[keySpanCPU].Budget, "budgets are the layer's")
 
 	o[keyZipped] = []float64{0}
-	row = newLoadRow(subject{budgeted: true}, loadCell{protocolGRPC, 8, atLoopback}, o, bare)
+	row = newLoadRow(subject{budgeted: true}, loadCell{protocolGRPC, 8, atLoopback, 2}, o, bare)
 	require.Equal(t, compressionNone, row.Compression)
 	require.InDelta(t, 10, row.Figures[keySpanCPU].BareRatio, 1e-9, "nobody has to compress")
 	require.InDelta(t, 2.5, row.Figures[keySpanCPU].Budget, 1e-9, "the same for both")
 
+	stock := newLoadRow(subject{name: nameStock}, row.cell(), observations{keySpanCPU: {9.6}}, bare)
+	row.against(stock)
+	require.InDelta(t, 5/9.6, row.Figures[keySpanCPU].StockRatio, 1e-9)
+	require.InDelta(t, 2, row.Figures[keySpanCPU].SpeedFactor, 1e-9, "the layer that this one replaces took 4.8")
+	require.InDelta(t, 5, row.Figures[keySpanCPU].BudgetAtSpeed, 1e-9)
+	require.True(t, row.Figures[keySpanCPU].keptAtSpeed())
+
 	nothing := observations{}
 	loadSeen{window: time.Second, memory: steadyMemory(1, 1)}.observe(nothing)
 	require.NotContains(t, nothing, keySpanCPU, "nothing is divided by nothing")
+	row.against(newLoadRow(subject{}, loadCell{}, nothing, nil))
+	require.InDelta(t, 5, row.Figures[keySpanCPU].BudgetAtSpeed, 1e-9, "as it was")
 	row = newLoadRow(subject{}, loadCell{}, nothing, nil)
 	require.NotContains(t, row.Figures, keySpanCPU)
 	require.Equal(t, compressionNone, row.Compression)
@@ -132,20 +158,20 @@ func TestLoadPromises(t *testing.T) {
 			seen := well()
 			c.change(&seen)
 			p := newLoadPromises()
-			p.judge("layer", loadCell{protocolHTTP, 64, atRemote}, seen)
+			p.judge("layer", loadCell{protocolHTTP, 64, atRemote, 2}, seen)
 			for i, each := range p.list() {
 				require.Equal(t, 1, each.Cells)
 				if c.broken[i] == "" {
 					require.Empty(t, each.Broken, each.Text)
 				} else {
-					require.Equal(t, []string{"layer, http, 64 connections, remote: " + c.broken[i]}, each.Broken)
+					require.Equal(t, []string{"layer, 2 attributes, http, 64 connections, remote: " + c.broken[i]}, each.Broken)
 				}
 			}
 		})
 	}
-	require.Equal(t, "layer, http, 64 connections, remote: MB before 5.00, under load up to 100.00, backend hangs up to 200.00, "+
-		"after 20.00; refused under load: none; while the backend hung: 7 × 503: full",
-		well().note("layer", loadCell{protocolHTTP, 64, atRemote}))
+	require.Equal(t, "layer, 2 attributes, http, 64 connections, remote: MB before 5.00, under load up to 100.00, "+
+		"backend hangs up to 200.00, after 20.00; refused under load: none; while the backend hung: 7 × 503: full",
+		well().note("layer", loadCell{protocolHTTP, 64, atRemote, 2}))
 }
 
 func TestBetween(t *testing.T) {

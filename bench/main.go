@@ -51,7 +51,10 @@ type settings struct {
 	loadRuns    int
 	connections []int
 	backends    []string
-	attributes  int
+	// attributes are those of each span, a kind of load for each number.
+	attributes []int
+	// stock is the program of a stock Collector, empty to leave it out.
+	stock string
 
 	match    *regexp.Regexp
 	rare     time.Duration
@@ -85,7 +88,10 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	connections := flags.String("connections", "1,8,64", "of the load, the `numbers` of connections that send")
 	backends := flags.String("backend", atRemote+","+atLoopback, "of the load, `where` the backend is, as the layer sees "+
 		"it; beside "+atRemote+", "+atLoopback+" is measured with OTLP/HTTP and the most connections only")
-	flags.IntVar(&set.attributes, "attributes", mostAttributes, "of the load, the attributes of each span")
+	attributes := flags.String("attributes", "2,8", "of the load, the `numbers` of attributes of each span; beside the "+
+		"first, others are measured with the most connections only")
+	flags.StringVar(&set.stock, "stock", "", "of the load, the `program` of a stock Collector, to measure what the same "+
+		"spans cost there; empty to leave it out")
 	flags.Func("run", "of the delivery, the cells whose strategy/gap/backend match the regular `expression`",
 		func(text string) (err error) {
 			set.match, err = regexp.Compile(text)
@@ -111,6 +117,9 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	}
 	if set.backends, err = parseBackends(*backends); err != nil {
 		return set, fmt.Errorf("-backend: %w", err)
+	}
+	if set.attributes, err = parseAttributes(*attributes); err != nil {
+		return set, fmt.Errorf("-attributes: %w", err)
 	}
 	return set, set.check()
 }
@@ -168,8 +177,6 @@ func (set *settings) check() error {
 		return fmt.Errorf("-load-time must be between %s and %s", sampleEvery, mostLoadTime)
 	case set.loadRuns < 0:
 		return errors.New("-load-runs must not be negative")
-	case set.attributes < 0 || set.attributes > mostAttributes:
-		return fmt.Errorf("-attributes must be between 0 and %d", mostAttributes)
 	case set.parallel < 1:
 		return errors.New("-parallel must be at least 1")
 	case set.decodeRuns < 1:
@@ -213,6 +220,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 			return err
 		}
 	}
+	if set.load && set.stock != "" {
+		if _, err := os.Stat(set.stock); err != nil {
+			return fmt.Errorf("-stock: %w", err)
+		}
+	}
 	if set.layer != "" && (set.cost || set.load) {
 		if err := portsFree(ctx); err != nil {
 			return err
@@ -221,7 +233,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	var p programs
 	if set.processes() {
 		fmt.Fprintln(stderr, "building the floors and the functions")
-		if p, err = build(ctx, dir, set.delivery || set.cost && set.invocations > 0); err != nil {
+		withFunction := set.delivery || set.cost && set.invocations > 0
+		if p, err = build(ctx, dir, withFunction, set.load && set.stock != ""); err != nil {
 			return err
 		}
 	}
@@ -249,9 +262,9 @@ func (set settings) all(ctx context.Context, dir string, p programs, progress io
 	}
 	var errs []error
 	if began := time.Now(); set.cost {
-		c, err := set.measureCosts(ctx, dir, p, subjects, progress)
+		c, err := set.measureCosts(ctx, dir, p, costed(subjects), progress)
 		errs = append(errs, err)
-		d.addCosts(set, subjects, c)
+		d.addCosts(set, costed(subjects), c)
 		took("cost", began)
 	}
 	if began := time.Now(); set.load && ctx.Err() == nil {

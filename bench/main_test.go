@@ -82,7 +82,8 @@ func TestFlags(t *testing.T) {
 	require.Equal(t, 3, set.loadRuns)
 	require.False(t, set.sustained())
 	require.Len(t, set.conditions, 4)
-	require.Len(t, set.loadCells(), 7)
+	require.Len(t, set.loadCells(), 7+2)
+	require.Empty(t, set.stock)
 
 	set, err = parse([]string{"-delivery", "-run", "^end/"}, io.Discard)
 	require.NoError(t, err)
@@ -121,7 +122,7 @@ func TestFlags(t *testing.T) {
 		"no time":            {"-load-time", "0"},
 		"too much time":      {"-load-time", "1h"},
 		"less than no load":  {"-load-runs", "-1"},
-		"more attributes":    {"-attributes", "9"},
+		"more attributes":    {"-attributes", "2,9"},
 		"nothing decoded":    {"-decode-runs", "0"},
 		"neither yes nor no": {"-delivery=no"},
 	} {

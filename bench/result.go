@@ -11,7 +11,7 @@ import (
 )
 
 // schema counts the incompatible changes of document.
-const schema = 1
+const schema = 2
 
 // document is what -json writes.
 type document struct {
@@ -28,10 +28,8 @@ type document struct {
 	Load         []loadRow `json:"load,omitempty"`
 	LoadPromises []promise `json:"load_promises,omitempty"`
 	LoadNotes    []string  `json:"load_notes,omitempty"`
-	// LoadBare is the CPU for 1,000 spans, in milliseconds, that decoding, encoding and compressing takes by itself,
-	// LoadBarePlain that of decoding and encoding.
-	LoadBare      *summary `json:"load_bare_cpu_ms_per_1000_spans,omitempty"`
-	LoadBarePlain *summary `json:"load_bare_uncompressed_cpu_ms_per_1000_spans,omitempty"`
+	// LoadWork is what was sent.
+	LoadWork []recordedWork `json:"load_work,omitempty"`
 	// Delivery has a row for each cell, Promises what they say about them.
 	Delivery []delivery `json:"delivery,omitempty"`
 	Promises []promise  `json:"promises,omitempty"`
@@ -43,6 +41,16 @@ type document struct {
 	// LeftOut says what could not be measured, and why.
 	LeftOut []string   `json:"left_out,omitempty"`
 	Took    []duration `json:"took,omitempty"`
+}
+
+// recordedWork is a kind of load: spans with so many attributes, of so many bytes in a request in the mean.
+type recordedWork struct {
+	Attributes int     `json:"attributes"`
+	SpanBytes  float64 `json:"span_bytes"`
+	// Bare is the CPU for 1,000 spans, in milliseconds, that decoding, encoding and compressing them takes by itself,
+	// BarePlain that of decoding and encoding.
+	Bare      summary `json:"bare_cpu_ms_per_1000_spans"`
+	BarePlain summary `json:"bare_uncompressed_cpu_ms_per_1000_spans"`
 }
 
 // share is what was found with a part of the CPU.
@@ -78,9 +86,6 @@ type recorded struct {
 	LoadRuns int     `json:"load_runs,omitempty"`
 	// LoadBackends are where the backend was.
 	LoadBackends []string `json:"load_backends,omitempty"`
-	// Attributes are those of each span of the load, SpanBytes the mean size of a span in a request.
-	Attributes int     `json:"load_attributes,omitempty"`
-	SpanBytes  float64 `json:"load_span_bytes,omitempty"`
 	// Parallel is how many cells of the delivery run at a time.
 	Parallel int `json:"parallel,omitempty"`
 	// RareGap is that of its rare invocations, in milliseconds.
@@ -105,6 +110,8 @@ type outcome struct {
 	FloorRatio float64 `json:"nethttp_floor_ratio,omitempty"`
 	// BareRatio is the median divided by that of the bare work, for CPU under load, 0 elsewhere.
 	BareRatio float64 `json:"bare_ratio,omitempty"`
+	// StockRatio is the median divided by that of a stock Collector, for the same where there is one, 0 elsewhere.
+	StockRatio float64 `json:"stock_ratio,omitempty"`
 	// MapsRatio is the median divided by that of decoding into maps, nil for itself and where there is none.
 	MapsRatio *ratio `json:"maps_ratio,omitempty"`
 	// Budget is the most that the median should be, in the unit of the median, 0 if there is no budget.
@@ -181,17 +188,22 @@ func (d *document) addCosts(set settings, subjects []subject, c costs) {
 
 func (d *document) addLoad(set settings, l loads) {
 	d.Load, d.LoadPromises, d.LoadNotes = l.rows, l.promises, l.notes
-	d.Settings.SpanBytes = l.spanBytes
-	for compression, to := range map[string]**summary{compressionGzip: &d.LoadBare, compressionNone: &d.LoadBarePlain} {
-		if samples := l.bare[compression]; len(samples) > 0 {
-			bare := summarise(samples)
-			*to = &bare
+	for _, w := range l.work {
+		if len(w.bare) > 0 {
+			d.LoadWork = append(d.LoadWork, recordedWork{
+				w.attributes, spanSize(w.load), summarise(w.bare[compressionGzip]), summarise(w.bare[compressionNone]),
+			})
 		}
 	}
 	for _, row := range l.rows {
 		for _, f := range loadFigures() {
 			if o, ok := row.Figures[f.key]; ok {
 				row.Figures[f.key] = o.atSpeed(d.Speed.factor(f.budget.pace, unlimited()))
+			}
+		}
+		for _, stock := range l.rows {
+			if stock.Subject == nameStock && stock.cell() == row.cell() {
+				row.against(stock)
 			}
 		}
 	}
@@ -218,8 +230,7 @@ func newDocument(set settings) document {
 			Runs: set.runs, WarmRuns: warmRuns, Invocations: set.invocations, MemoryMB: memoryMB,
 			FrequentInvocations: frequentInvocations,
 			LoadTime:            set.loadTime.Seconds(), LoadRuns: set.loadRuns, LoadBackends: set.backends,
-			Attributes: set.attributes,
-			Parallel:   set.parallel, RareGap: millis(set.rare),
+			Parallel: set.parallel, RareGap: millis(set.rare),
 			DecodeRuns: set.decodeRuns, DecodePasses: decodePasses,
 		},
 	}

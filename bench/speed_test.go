@@ -122,15 +122,15 @@ func TestSpeedOfLoadAlone(t *testing.T) {
 	t.Parallel()
 	row := func() loads {
 		o, bare := observations{keySpanCPU: {3}, keyRefused: {0}}, bareCosts{compressionNone: {1}}
-		return loads{rows: []loadRow{newLoadRow(subject{budgeted: true}, loadCell{protocolHTTP, 1, atRemote}, o, bare)}}
+		return loads{rows: []loadRow{newLoadRow(subject{budgeted: true}, loadCell{protocolHTTP, 1, atRemote, 2}, o, bare)}}
 	}
 	var d document
 	d.addLoad(settings{}, row())
 	require.Zero(t, d.Load[0].Figures[keySpanCPU].BudgetAtSpeed)
 	var text strings.Builder
 	writeBudgets(&text, d)
-	require.Equal(t, "\nbudgets: 0 of 1 kept\n- load, http, 1 connections, remote, CPU for 1,000 spans, ms: 3.00 of 2.50, exceeded\n",
-		text.String())
+	require.Equal(t, "\nbudgets: 0 of 1 kept\n- load, 2 attributes, http, 1 connections, remote, CPU for 1,000 spans, ms: "+
+		"3.00 of 2.50, exceeded\n", text.String())
 	encoded, err := json.Marshal(d)
 	require.NoError(t, err)
 	require.NotContains(t, string(encoded), "speed")
@@ -141,8 +141,19 @@ func TestSpeedOfLoadAlone(t *testing.T) {
 	require.Zero(t, d.Load[0].Figures[keyRefused].SpeedFactor, "it has no budget")
 	text.Reset()
 	writeBudgets(&text, d)
-	require.Equal(t, "\nbudgets: 0 of 1 kept\nat the speed of this machine: 1 of 1 kept\n- load, http, 1 connections, remote, "+
+	require.Equal(t, "\nbudgets: 0 of 1 kept\nat the speed of this machine: 1 of 1 kept\n- load, 2 attributes, http, 1 connections, remote, "+
 		"CPU for 1,000 spans, ms: 3.00 of 2.50, exceeded; at this speed (× 2.00) 5.00, kept\n", text.String())
+
+	stocked := row()
+	stock := newLoadRow(subject{name: nameStock}, stocked.rows[0].cell(), observations{keySpanCPU: {9.6}}, bareCosts{compressionNone: {1}})
+	stocked.rows = append(stocked.rows, stock)
+	same := document{Speed: speed{FirstNext: 3, CPU: 7}}
+	same.addLoad(settings{}, stocked)
+	text.Reset()
+	writeBudgets(&text, same)
+	require.Contains(t, text.String(), "3.00 of 2.50, exceeded; 0.52 × stock 5.00, kept\n", "rather than the speed alone")
+	require.Zero(t, same.Load[1].Figures[keySpanCPU].Budget)
+
 	encoded, err = json.Marshal(d)
 	require.NoError(t, err)
 	require.Contains(t, string(encoded), `"speed_factors":{"first_next":3,"cpu":2}`)

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -12,8 +13,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
+
+// stockConfig is what a stock Collector does with what it is sent: batches, and OTLP over HTTP to the backend.
+//
+//go:embed stock/config.yaml
+var stockConfig string
 
 // The names of the subjects that are always there. They are keys of the JSON as well.
 const (
@@ -21,6 +28,8 @@ const (
 	nameCollector = "collector"
 	nameRaw       = "floor-raw"
 	nameNetHTTP   = "floor-nethttp"
+	// nameStock is there under load, if its program is given.
+	nameStock = "stock"
 )
 
 // Where a layer of ours has its parts.
@@ -76,6 +85,17 @@ func (s subject) files() (guard, collector string) {
 	return s.extension, ""
 }
 
+// loaded reports whether it is measured under load. The collector alone is the one behind the guard; and a stock Collector
+// is there for what spans cost, not to be judged by what it does with too many.
+func (s subject) loaded(sustained bool) bool {
+	return s.collector && s.name != nameCollector && (s.name != nameStock || !sustained)
+}
+
+// costed leaves out who is there under load only.
+func costed(list []subject) []subject {
+	return slices.DeleteFunc(slices.Clone(list), func(s subject) bool { return s.name == nameStock })
+}
+
 // subjects prepares in dir all that is to be measured.
 func (set settings) subjects(ctx context.Context, dir string, p programs) ([]subject, error) {
 	var list []subject
@@ -103,6 +123,14 @@ func (set settings) subjects(ctx context.Context, dir string, p programs) ([]sub
 	if err := errors.Join(add(nameRaw, p.rawLayer), add(nameNetHTTP, p.netHTTPLayer)); err != nil {
 		return nil, err
 	}
+	if p.stockLayer != "" {
+		if err := stockLayer(set.stock, p.stockLayer); err != nil {
+			return nil, fmt.Errorf("-stock: %w", err)
+		}
+		if err := add(nameStock, p.stockLayer); err != nil {
+			return nil, err
+		}
+	}
 	for _, text := range set.compare {
 		name, layer, ok := strings.Cut(text, "=")
 		if !ok || name == "" || layer == "" {
@@ -118,6 +146,22 @@ func (set settings) subjects(ctx context.Context, dir string, p programs) ([]sub
 		}
 	}
 	return list, ctx.Err()
+}
+
+// stockLayer adds to a layer that has an extension the Collector that it starts, and its configuration.
+func stockLayer(program, layer string) error {
+	target := filepath.Join(layer, collectorPath)
+	if err := os.MkdirAll(filepath.Dir(target), 0o750); err != nil {
+		return err
+	}
+	if err := linkOrCopy(program, target); err != nil {
+		return err
+	}
+	config := filepath.Join(layer, configPath)
+	if err := os.MkdirAll(filepath.Dir(config), 0o750); err != nil {
+		return err
+	}
+	return os.WriteFile(config, []byte(stockConfig), 0o600)
 }
 
 // unguard makes a layer whose extension is the collector of another.

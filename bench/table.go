@@ -6,6 +6,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -109,7 +110,7 @@ func figureRows(f figure, results []result) (rows [][]string) {
 		cell := ""
 		if f.ratio && o.FloorRatio > 0 {
 			floored = true
-			cell = fmt.Sprintf("%.2f", o.FloorRatio)
+			cell = times(o.FloorRatio)
 		}
 		ratios = append(ratios, cell)
 		if o.Budget > 0 {
@@ -177,11 +178,14 @@ func (f figure) judged(o outcome, limit string) string {
 		return ", exceeded"
 	}
 	text := limit + verdict(o.kept())
-	if o.BudgetAtSpeed > 0 {
-		text += fmt.Sprintf("; at this speed (× %.2f) %s", o.SpeedFactor, f.unit.text(o.BudgetAtSpeed)) +
-			verdict(o.keptAtSpeed())
+	if o.BudgetAtSpeed == 0 {
+		return text
 	}
-	return text
+	how := fmt.Sprintf("at this speed (× %.2f)", o.SpeedFactor)
+	if o.StockRatio > 0 {
+		how = fmt.Sprintf("%.2f × %s", f.budget.limit/labSpanCPU, nameStock)
+	}
+	return text + "; " + how + " " + f.unit.text(o.BudgetAtSpeed) + verdict(o.keptAtSpeed())
 }
 
 func (o outcome) kept() bool { return o.Budget == 0 || o.Median <= o.Budget }
@@ -189,23 +193,32 @@ func (o outcome) kept() bool { return o.Budget == 0 || o.Median <= o.Budget }
 func writeLoad(text *strings.Builder, d document) {
 	set := d.Settings
 	fmt.Fprintf(text, "\n## load\n\n%g s in each environment, after %s to warm up; environments of each kind: %d; "+
-		"requests of %d to %d spans with %d attributes, %.0f bytes for each, one after the other on each connection\n\n",
-		set.LoadTime, loadWarmUp, set.LoadRuns, spanStep, mostSpans, set.Attributes, set.SpanBytes)
-	head := []string{"", "", "connections", "backend", "compression"}
+		"requests of %d to %d spans, one after the other on each connection\n\n",
+		set.LoadTime, loadWarmUp, set.LoadRuns, spanStep, mostSpans)
+	stock := slices.ContainsFunc(d.Load, func(r loadRow) bool { return r.Subject == nameStock })
+	head := []string{"", "attributes", "", "connections", "backend", "compression"}
 	for _, f := range loadFigures() {
 		head = append(head, f.name())
 		if f.key == keySpanCPU {
 			head = append(head, "× bare")
+			if stock {
+				head = append(head, "× "+nameStock)
+			}
 		}
 	}
 	table := [][]string{append(head, "budget")}
 	for _, r := range d.Load {
-		row, judged := []string{r.Subject, r.Protocol, strconv.Itoa(r.Connections), r.Backend, r.Compression}, ""
+		row, judged := []string{
+			r.Subject, strconv.Itoa(r.Attributes), r.Protocol, strconv.Itoa(r.Connections), r.Backend, r.Compression,
+		}, ""
 		for _, f := range loadFigures() {
 			o := r.Figures[f.key]
 			row = append(row, f.unit.spread(o.summary))
 			if f.key == keySpanCPU {
-				row = append(row, fmt.Sprintf("%.2f", o.BareRatio))
+				row = append(row, times(o.BareRatio))
+				if stock {
+					row = append(row, times(o.StockRatio))
+				}
 			}
 			if o.Budget > 0 {
 				judged = f.verdict(o)
@@ -217,16 +230,31 @@ func writeLoad(text *strings.Builder, d document) {
 	for _, f := range loadFigures() {
 		fmt.Fprintf(text, "- %s: %s\n", f.title, f.means)
 	}
-	fmt.Fprintf(text, "- backend: where it is, as the layer sees it; compression: what most spans arrived there with\n")
-	if d.LoadBare != nil && d.LoadBarePlain != nil {
-		fmt.Fprintf(text, "- × bare: a multiple of what decoding, encoding and, with %s, compressing the same takes by "+
-			"itself, without a collector and without garbage collection: %s ms of CPU for 1,000 spans, or %s without "+
-			"compressing\n", compressionGzip, milliseconds.spread(*d.LoadBare), milliseconds.spread(*d.LoadBarePlain))
+	fmt.Fprintf(text, "- attributes: those of each span; backend: where it is, as the layer sees it; compression: what most "+
+		"spans arrived there with\n- × bare: a multiple of what decoding, encoding and, with %s, compressing the same takes by "+
+		"itself, without a collector and without garbage collection", compressionGzip)
+	for _, w := range d.LoadWork {
+		fmt.Fprintf(text, "; with %d attributes, %.0f bytes for each span: %s ms of CPU for 1,000 spans, or %s without "+
+			"compressing", w.Attributes, w.SpanBytes, milliseconds.spread(w.Bare), milliseconds.spread(w.BarePlain))
+	}
+	text.WriteString("\n")
+	if stock {
+		fmt.Fprintf(text, "- × %s: a multiple of what a Collector as it comes takes for the same spans. The budget is from spans "+
+			"and a machine for which the layer that this one is to replace took %.1f ms; here %s stands for it\n",
+			nameStock, labSpanCPU, nameStock)
 	}
 	writePromises(text, d.LoadPromises)
 	for _, note := range d.LoadNotes {
 		fmt.Fprintf(text, "- %s\n", note)
 	}
+}
+
+// times writes a ratio, and nothing where there is none.
+func times(ratio float64) string {
+	if ratio == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", ratio)
 }
 
 func writePromises(text *strings.Builder, list []promise) {

@@ -35,7 +35,7 @@ func golden(t *testing.T, file, got string) {
 func aDocument() document {
 	set := settings{
 		layer: "layer", compare: []string{"before=old"}, runs: 3, invocations: 20,
-		loadTime: 60 * time.Second, loadRuns: 1, backends: []string{atRemote, atLoopback}, attributes: 8, decodeRuns: 3,
+		loadTime: 60 * time.Second, loadRuns: 1, backends: []string{atRemote, atLoopback}, attributes: []int{2}, decodeRuns: 3,
 	}
 	subjects := []subject{
 		{name: nameLayer, collector: true, budgeted: true},
@@ -79,12 +79,13 @@ func aDocument() document {
 	bare := bareCosts{compressionGzip: {1, 2}, compressionNone: {0.5}}
 	d.addLoad(set, loads{
 		rows: []loadRow{
-			newLoadRow(subjects[0], loadCell{protocolHTTP, 64, atRemote}, seen(3, 3), bare),
-			newLoadRow(subjects[3], loadCell{protocolHTTP, 64, atRemote}, seen(1, 1), bare),
-			newLoadRow(subjects[0], loadCell{protocolHTTP, 64, atLoopback}, seen(4, 0), bare),
-			newLoadRow(subjects[3], loadCell{protocolHTTP, 64, atLoopback}, seen(1, 1), bare),
+			newLoadRow(subjects[0], loadCell{protocolHTTP, 64, atRemote, 2}, seen(3, 3), bare),
+			newLoadRow(subjects[3], loadCell{protocolHTTP, 64, atRemote, 2}, seen(1, 1), bare),
+			newLoadRow(subject{name: nameStock}, loadCell{protocolHTTP, 64, atRemote, 2}, seen(1, 1), bare),
+			newLoadRow(subjects[0], loadCell{protocolHTTP, 64, atLoopback, 2}, seen(4, 0), bare),
+			newLoadRow(subjects[3], loadCell{protocolHTTP, 64, atLoopback, 2}, seen(1, 1), bare),
 		},
-		spanBytes: 348.2, bare: bare, promises: judged.list(), notes: []string{"a note"},
+		work: []loadWork{{2, []payload{{10, make([]byte, 1505)}}, bare}}, promises: judged.list(), notes: []string{"a note"},
 	})
 	d.addDecode(decodeRows())
 	d.Took = []duration{{"cost", 61.5}, {"load", 3}}
