@@ -173,8 +173,11 @@ func sendAndHang(t *testing.T, s *Sink, send sender, read bool) <-chan error {
 	done := make(chan error, 1)
 	go func() { done <- send(testContext(t), 1, 1) }()
 	require.NoError(t, s.WaitFor(testContext(t), func(s *Sink) bool {
-		reqs := s.Requests()
-		return s.Counts().Requests[OutcomePending] > pending && reqs[len(reqs)-1].Received.IsZero() != read
+		if s.Counts().Requests[OutcomePending] <= pending {
+			return false
+		}
+		reqs := s.Requests() // after the counts, so that it is among them
+		return reqs[len(reqs)-1].Received.IsZero() != read
 	}))
 	return done
 }
