@@ -130,6 +130,10 @@ func (t *Tap) Start(ctx context.Context) error {
 // Endpoint returns the base URL for clients. It is valid after Start.
 func (t *Tap) Endpoint() string { return endpoint(t.gate) }
 
+// CloseIdleConnections closes the connections to the target on which nothing is under way. Some may never have been used:
+// an HTTP server that shuts down waits for such a one until it is five seconds old.
+func (t *Tap) CloseIdleConnections() { t.transport.CloseIdleConnections() }
+
 // WaitFor returns when cond holds for the tap, or with the context's cause. It asks cond again whenever something
 // changed, so cond should look at nothing but the tap.
 func (t *Tap) WaitFor(ctx context.Context, cond func(*Tap) bool) error {
