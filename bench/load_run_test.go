@@ -344,7 +344,9 @@ func TestStock(t *testing.T) {
 	p, err := build(t.Context(), dir, false, true)
 	require.NoError(t, err)
 	set := settings{
-		stock: program, loadTime: 2 * sampleEvery, loadRuns: 1, attributes: []int{1}, connections: []int{1}, backends: []string{atRemote},
+		// Its batches leave every 200 ms.
+		stock: program, loadTime: time.Second,
+		loadRuns: 1, attributes: []int{1}, connections: []int{1}, backends: []string{atRemote},
 	}
 	subjects, err := set.subjects(t.Context(), dir, p)
 	require.NoError(t, err)
